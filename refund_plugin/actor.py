@@ -1,0 +1,55 @@
+"""Who acts: passed to every service, so that authority and the audit trail never depend on a web request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ActorKind(StrEnum):
+    """The kinds of actors the timeline and the audit distinguish."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+    ENGINE = "engine"
+    SERVICE = "service"
+    SYSTEM = "system"
+    GATEWAY = "gateway"
+
+
+class Action(StrEnum):
+    """Named actions; staff actions are registered as permissions the Wagtail way (`staff/permissions.py`)."""
+
+    VIEW_CASES = "view_cases"
+    APPROVE = "approve_refunds"
+    DECLINE = "decline_refunds"
+    ASK_EVIDENCE = "ask_evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Someone or something that acts on a store's behalf or asks it for something.
+
+    Attributes:
+        id: opaque and stable: a user's primary key, a token's prefix, a customer's id; never an e-mail address.
+        store_id: the store the actor belongs to; None means every store (a superuser, the engine).
+        actions: what the actor may do, besides what everybody may do with their own purchases.
+        limit_minor: by currency, the highest amount (minor units) the actor may approve; a missing currency is unlimited.
+        label: a name for people, shown in the staff timeline.
+    """
+
+    kind: ActorKind
+    id: str = ""
+    store_id: int | None = None
+    actions: frozenset[Action] = frozenset()
+    limit_minor: Mapping[str, int] = field(default_factory=dict)
+    label: str = ""
+
+    def may(self, action: Action) -> bool:
+        """Tell whether the actor holds `action`."""
+        return action in self.actions
+
+
+ENGINE = Actor(kind=ActorKind.ENGINE, label="policy")
+SYSTEM = Actor(kind=ActorKind.SYSTEM, label="system")
