@@ -1,0 +1,30 @@
+"""Django's entry point: wiring only."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class RefundPluginConfig(AppConfig):
+    """Registers checks, gateways and event subscribers; `migrate` makes the default store and accounts."""
+
+    name = "refund_plugin"
+    verbose_name = _("Refunds")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Wire the rooms together."""
+        from refund_plugin import checks  # noqa: F401  (registers itself)
+        from refund_plugin.messaging import subscribers
+        from refund_plugin.refunds import tasks  # noqa: F401  (Celery tasks)
+
+        subscribers.register()
+        post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
+
+
+def _seed(**kwargs: object) -> None:
+    from refund_plugin.gateways.services import ensure_accounts
+    from refund_plugin.stores.services import ensure_default_store
+
+    ensure_default_store()
+    ensure_accounts()

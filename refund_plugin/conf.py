@@ -1,0 +1,115 @@
+"""The one settings dict, `REFUND_PLUGIN`, read into one typed, frozen object.
+
+Every key is optional. Unknown keys and wrong types are reported by the system checks (`checks.py`), which name the fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` tries in `seconds`."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Typed view of `REFUND_PLUGIN`; each attribute is the lower-case name of its key.
+
+    Attributes:
+        store: slug of the default store; the row is made by `migrate`.
+        store_name: its name for people.
+        timezone: IANA name in which windows are counted and times shown; empty means Django's `TIME_ZONE`.
+        gateways: by account slug: `kind` and the adapter's own options (`api_key`, `api_base`, `webhook_secret`, …).
+            The first one is the default account.
+        installation: a name for this installation, sent in gateway metadata, so that two installations on one
+            gateway account never adopt each other's refunds.
+        base_template: the host's template that our customer pages extend, through its block `content`.
+        public_url: scheme and host for links in mail, without a trailing slash; empty means the default Wagtail site's.
+        from_email: sender of our mail; empty means `DEFAULT_FROM_EMAIL`.
+        reply_to: address customers may answer to; empty means none.
+        lease_seconds: how long a worker may hold a claimed refund before another may take it over.
+        key_replay_hours: how long an idempotency key may be replayed (Stripe keeps keys for at least 24 h).
+        claim_batch: how many refunds a worker claims at once.
+        sweep_seconds: how often the periodic sweep looks for work nobody rang for.
+        doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
+        retry_base_seconds, retry_max_seconds: backoff between attempts.
+        gateway_connect_seconds, gateway_read_seconds: timeouts of one gateway call.
+        limit_lookup: tries of order number and e-mail, per address, order and network.
+        limit_mail: "mail me my purchases", per address and network.
+        limit_request: refund requests, per purchase and network.
+        trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
+        graphql_max_depth, graphql_max_tokens: limits on a query.
+        graphql_max_body_bytes: largest request body accepted by the GraphQL door.
+    """
+
+    store: str = "default"
+    store_name: str = "Shop"
+    timezone: str = ""
+    gateways: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    installation: str = "default"
+    base_template: str = "base.html"
+    public_url: str = ""
+    from_email: str = ""
+    reply_to: str = ""
+    lease_seconds: int = 60
+    key_replay_hours: int = 20
+    claim_batch: int = 20
+    sweep_seconds: int = 5
+    doorbell_timeout_seconds: float = 0.5
+    retry_base_seconds: float = 2.0
+    retry_max_seconds: float = 900.0
+    gateway_connect_seconds: float = 3.0
+    gateway_read_seconds: float = 10.0
+    limit_lookup: Limit = Limit(20, 600)
+    limit_mail: Limit = Limit(5, 3600)
+    limit_request: Limit = Limit(20, 600)
+    trusted_proxies: int = 0
+    graphql_max_depth: int = 10
+    graphql_max_tokens: int = 2000
+    graphql_max_body_bytes: int = 100_000
+
+    @property
+    def zone(self) -> str:
+        """IANA name of the store's time zone."""
+        return self.timezone or django_settings.TIME_ZONE
+
+
+KEYS = {f.name.upper(): f for f in fields(Settings)}
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings in force; unknown keys are ignored here and reported by the checks."""
+    raw: Mapping[str, object] = getattr(django_settings, "REFUND_PLUGIN", {})
+    values = {}
+    for key, value in raw.items():
+        known = KEYS.get(key)
+        if known is None:
+            continue
+        if isinstance(known.default, Limit) and isinstance(value, (tuple, list)):
+            value = Limit(*value)
+        values[known.name] = value
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def beat_schedule() -> dict[str, dict[str, object]]:
+    """Return the entries a host adds to Celery's beat schedule: `CELERY_BEAT_SCHEDULE = {**refund_plugin.conf.beat_schedule()}`."""
+    return {"refund-plugin-sweep": {"task": "refund_plugin.sweep", "schedule": float(settings().sweep_seconds), "options": {"expires": 60}}}
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "REFUND_PLUGIN":
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="refund_plugin.conf")

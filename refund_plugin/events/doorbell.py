@@ -1,0 +1,51 @@
+"""Wake a worker through the broker. Nothing depends on it: rows are the queue, and a periodic sweep finds them.
+
+A broker that is down must neither delay nor fail a customer's request, so a ring is sent once, without retries and with a
+short timeout, and after a failure this process stays silent for a few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import current_app
+from django.db import transaction
+
+from refund_plugin.conf import settings
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 5.0
+_quiet_until = 0.0
+
+
+def ring(task: str) -> None:
+    """Wake a worker to run `task` when the present transaction commits; at most one ring per task and transaction."""
+    connection = transaction.get_connection()
+    pending = {getattr(callback, "doorbell_task", None) for _sids, callback, _robust in connection.run_on_commit}
+    if task in pending:
+        return
+
+    def callback() -> None:
+        send(task)
+
+    callback.doorbell_task = task  # type: ignore[attr-defined]
+    transaction.on_commit(callback, robust=True)
+
+
+def send(task: str) -> bool:
+    """Send `task` now; tell whether the broker took it. Never raises for a broker that is down."""
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return False
+    seconds = settings().doorbell_timeout_seconds
+    options = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **(current_app.conf.broker_transport_options or {})}
+    try:
+        with current_app.connection_for_write(connect_timeout=seconds, transport_options=options) as broker:
+            current_app.send_task(task, connection=broker, retry=False, ignore_result=True, expires=60)
+    except Exception as error:  # any broker failure is the same to us: the sweep will find the row
+        _quiet_until = time.monotonic() + QUIET_SECONDS
+        logger.warning("the broker did not take the doorbell for %s (%s); the sweep will find the work", task, type(error).__name__)
+        return False
+    return True

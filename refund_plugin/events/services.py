@@ -1,0 +1,158 @@
+"""Record an event with one delivery row per subscriber, and deliver what is due.
+
+The rows are the queue; the broker is only a doorbell (`events/doorbell.py`). Deliveries of one case to one subscriber keep
+their order; a subscriber that fails delays only itself, and after too many failures the delivery is parked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef, Q
+
+from refund_plugin import clock
+from refund_plugin.actor import Actor
+from refund_plugin.events import doorbell
+from refund_plugin.events.models import Delivery, DeliveryState, Event
+from refund_plugin.signals import event_recorded
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 10
+LEASE_SECONDS = 60
+RETRY_SECONDS = (1, 5, 30, 120, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvent:
+    """Plain data about something that happened; rooms define the kinds in their `events.py`.
+
+    Attributes:
+        case: id of the refund request it belongs to, or None.
+        payload: JSON-able ids and values, never personal data.
+    """
+
+    kind: str
+    store_id: int
+    case: UUID | None
+    actor: Actor
+    payload: Mapping[str, object] = field(default_factory=dict)
+
+
+Handler = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A named follower of some kinds of events; its handler may be called more than once for one event."""
+
+    name: str
+    kinds: frozenset[str]
+    handler: Handler
+
+
+_subscribers: dict[str, Subscriber] = {}
+
+
+def subscribe(name: str, kinds: Sequence[str], handler: Handler) -> None:
+    """Register a subscriber; called from `AppConfig.ready()`. Registering a name again replaces it."""
+    _subscribers[name] = Subscriber(name, frozenset(kinds), handler)
+
+
+def record(*events: DomainEvent, now: datetime) -> list[Event]:
+    """Append events and their deliveries in the caller's transaction, and ring the doorbell when it commits."""
+    rows = Event.objects.bulk_create(
+        Event(
+            store_id=event.store_id,
+            kind=event.kind,
+            case=event.case,
+            payload=dict(event.payload),
+            actor_kind=event.actor.kind,
+            actor_id=event.actor.id,
+            occurred_at=now,
+        )
+        for event in events
+    )
+    deliveries = [
+        Delivery(event=row, subscriber=subscriber.name, case=row.case, due_at=now)
+        for row in rows
+        for subscriber in _subscribers.values()
+        if row.kind in subscriber.kinds
+    ]
+    if deliveries:
+        Delivery.objects.bulk_create(deliveries)
+        doorbell.ring("refund_plugin.deliver_events")
+    transaction.on_commit(lambda: _tell_hosts(rows), robust=True)
+    return rows
+
+
+def _tell_hosts(rows: Sequence[Event]) -> None:
+    for row in rows:
+        event_recorded.send_robust(sender=Event, event=row)
+
+
+def deliver_due(*, limit: int = 100) -> int:
+    """Deliver up to `limit` waiting deliveries, each in a claim of its own; return how many were handled."""
+    handled = 0
+    while handled < limit:
+        claimed = _claim_next()
+        if claimed is None:
+            break
+        _deliver(claimed)
+        handled += 1
+    return handled
+
+
+def _due(now: datetime) -> Q:
+    return Q(state=DeliveryState.WAITING, due_at__lte=now) & (Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+
+
+def _claim_next() -> Delivery | None:
+    """Lease the oldest delivery that is due and has no older waiting one of its case before it."""
+    now = clock.database_now()
+    older = Delivery.objects.filter(
+        subscriber=OuterRef("subscriber"), case=OuterRef("case"), state=DeliveryState.WAITING, event_id__lt=OuterRef("event_id")
+    )
+    for _attempt in range(20):
+        with transaction.atomic(durable=True):
+            candidates = Delivery.objects.filter(_due(now)).filter(~Exists(older)).order_by("event_id", "id")
+            if connection.features.has_select_for_update_skip_locked:
+                candidates = candidates.select_for_update(skip_locked=True)
+            row = candidates.first()
+            if row is None:
+                return None
+            won = Delivery.objects.filter(_due(now), pk=row.pk, fence=row.fence).update(
+                lease_until=now + timedelta(seconds=LEASE_SECONDS), fence=F("fence") + 1
+            )
+        if won:
+            row.fence += 1
+            return Delivery.objects.select_related("event").get(pk=row.pk)
+    return None
+
+
+def _deliver(delivery: Delivery) -> None:
+    subscriber = _subscribers.get(delivery.subscriber)
+    mine = Delivery.objects.filter(pk=delivery.pk, fence=delivery.fence, state=DeliveryState.WAITING)
+    if subscriber is None:
+        mine.update(state=DeliveryState.PARKED, last_error="no such subscriber is registered", lease_until=None)
+        return
+    try:
+        subscriber.handler(delivery.event)
+    except Exception as error:  # a follower's failure is recorded and retried; it never reaches the money
+        failures = delivery.failures + 1
+        logger.exception("subscriber %s failed on event %s (%s)", delivery.subscriber, delivery.event_id, delivery.event.kind)
+        wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS)) - 1]
+        mine.update(
+            failures=failures,
+            state=DeliveryState.PARKED if failures >= MAX_FAILURES else DeliveryState.WAITING,
+            due_at=clock.database_now() + timedelta(seconds=wait),
+            lease_until=None,
+            last_error=f"{type(error).__name__}: {error}"[:500],
+        )
+    else:
+        mine.update(state=DeliveryState.DONE, lease_until=None)

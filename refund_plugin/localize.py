@@ -1,0 +1,75 @@
+"""How amounts, dates and shares are written for people: the `Language` that the rules engine explains itself in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_percent
+from django.utils import translation
+from django.utils.translation import gettext, ngettext, to_locale
+
+from refund_plugin.money import Money, format_money
+
+
+@lru_cache(maxsize=64)
+def babel_locale(language: str) -> Locale:
+    """Return Babel's locale for a Django language code; English when Babel does not know it."""
+    try:
+        return Locale.parse(to_locale(language))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse("en")
+
+
+@dataclass(frozen=True, slots=True)
+class Formatter:
+    """Writes values in one locale and one time zone; texts are translated into Django's active language.
+
+    Attributes:
+        locale: a Django language code such as `de` or `en-gb`.
+        timezone: IANA name; times are shown in it.
+    """
+
+    locale: str
+    timezone: str
+
+    def gettext(self, message: str) -> str:
+        """Translate."""
+        return gettext(message)
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        """Translate with the plural form for `number`."""
+        return ngettext(singular, plural, number)
+
+    def money(self, amount: Money) -> str:
+        """Write an amount: `18.20 €`."""
+        return format_money(amount, str(babel_locale(self.locale)))
+
+    def percent(self, value: int) -> str:
+        """Write a share given in percent."""
+        return format_percent(value / 100, locale=babel_locale(self.locale))
+
+    def local(self, moment: datetime) -> datetime:
+        """Move a moment into the time zone."""
+        return moment.astimezone(ZoneInfo(self.timezone))
+
+    def date(self, moment: datetime) -> str:
+        """Write the day: `12 March 2026`."""
+        return format_date(self.local(moment).date(), format="long", locale=babel_locale(self.locale))
+
+    def datetime(self, moment: datetime) -> str:
+        """Write day and time: `12 March 2026 at 14:02`."""
+        return format_datetime(self.local(moment), format="long", locale=babel_locale(self.locale), tzinfo=ZoneInfo(self.timezone))
+
+    def time(self, moment: datetime) -> str:
+        """Write the time to the second: `14:02:11`."""
+        return format_time(self.local(moment).time(), format="medium", locale=babel_locale(self.locale))
+
+
+def formatter_for(*, timezone: str, locale: str | None = None) -> Formatter:
+    """Return a formatter for a locale, else for Django's active language."""
+    return Formatter(locale=locale or translation.get_language() or "en", timezone=timezone)

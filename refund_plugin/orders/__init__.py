@@ -1,0 +1,1 @@
+"""What was bought and paid, by whom, and how it was used."""

@@ -1,0 +1,1 @@
+"""Policies and the frozen versions that decide purchases."""

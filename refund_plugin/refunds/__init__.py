@@ -1,0 +1,1 @@
+"""Request -> decision -> refund -> settled: the only place that moves money."""

@@ -1,0 +1,246 @@
+"""Requests, decisions, refunds, allocations and attempts: fields and constraints, no workflow."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.money import Money
+from refund_plugin.orders.models import Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.refunds.states import RefundState, RequestState
+from refund_plugin.stores.models import Store
+
+
+class RequestReason(models.TextChoices):
+    """Why the customer asks, in their own terms."""
+
+    CHANGED_MIND = "changed_mind", _("I changed my mind")
+    NOT_AS_DESCRIBED = "not_as_described", _("It is not what was described")
+    DEFECTIVE = "defective", _("It does not work")
+    BOUGHT_TWICE = "bought_twice", _("I bought it twice")
+    NOT_RECOGNISED = "not_recognised", _("I do not recognise this purchase")
+    OTHER = "other", _("Something else")
+
+
+class RefundRequest(models.Model):
+    """What a customer or staff asks for. `reference` is the human id; the UUID is never shown to customers."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    reference = models.CharField(_("reference"), max_length=12, unique=True)
+    store = models.ForeignKey(Store, models.PROTECT, related_name="refund_requests")
+    purchase = models.ForeignKey(Purchase, models.PROTECT, related_name="refund_requests", verbose_name=_("purchase"))
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="refund_requests")
+    state = models.CharField(_("state"), max_length=16, choices=RequestState, default=RequestState.SUBMITTED)
+    reason = models.CharField(_("reason"), max_length=20, choices=RequestReason, default=RequestReason.OTHER)
+    message = models.TextField(_("message"), blank=True)
+    wants_person = models.BooleanField(default=False, help_text=_("The customer asks that a person looks."))
+    evidence_question = models.TextField(blank=True)
+    submission_key = models.CharField(max_length=64, help_text="One form, one key: a second submit returns the first request.")
+    policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, null=True, related_name="+")
+    channel = models.CharField(max_length=20, default="web", help_text="web, graphql, command, staff …")
+    locale = models.CharField(max_length=20, blank=True)
+    tracking_nonce = models.CharField(max_length=32, help_text="Part of the tracking link's signature; changing it ends old links.")
+    created_at = models.DateTimeField(_("asked"))
+    changed_at = models.DateTimeField(_("last change"))
+    metadata = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("refund request")
+        verbose_name_plural = _("refund requests")
+        constraints = [
+            models.UniqueConstraint(fields=["purchase", "submission_key"], name="refund_request_once"),
+            models.CheckConstraint(condition=Q(state__in=RequestState.values), name="refund_request_state"),
+        ]
+        indexes = [
+            models.Index(fields=["store", "state", "created_at"], name="refund_request_queue"),
+            models.Index(fields=["customer", "-created_at"], name="refund_request_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class RequestLine(models.Model):
+    """One line a request asks for."""
+
+    request = models.ForeignKey(RefundRequest, models.PROTECT, related_name="lines")
+    line = models.ForeignKey(PurchaseLine, models.PROTECT, related_name="request_lines")
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "line"], name="refund_request_line_once")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.line_id}"
+
+
+class DecisionOutcome(models.TextChoices):
+    """What was decided."""
+
+    APPROVED = "approved", _("approved")
+    DECLINED = "declined", _("declined")
+    REVIEW = "review", _("a person must look")
+    EVIDENCE = "evidence", _("evidence asked for")
+
+
+class Decision(models.Model):
+    """Append-only: by the engine or a person. The same policy version and facts give the same verdicts, byte for byte.
+
+    `facts` and `verdicts` are lists of canonical JSON, one per requested line, in the request's order;
+    `amounts` maps line ids to minor units.
+    """
+
+    request = models.ForeignKey(RefundRequest, models.PROTECT, related_name="decisions")
+    outcome = models.CharField(max_length=10, choices=DecisionOutcome)
+    policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, null=True, related_name="+")
+    facts = models.JSONField(default=list)
+    verdicts = models.JSONField(default=list)
+    amounts = models.JSONField(default=dict)
+    amount_minor = models.PositiveBigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    reason = models.TextField(blank=True)
+    is_override = models.BooleanField(default=False, help_text="A person decided other than the engine.")
+    actor_kind = models.CharField(max_length=12)
+    actor_id = models.CharField(max_length=64, blank=True)
+    actor_label = models.CharField(max_length=200, blank=True)
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.decided_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def amount(self) -> Money:
+        """What was granted in all."""
+        return Money(self.amount_minor, self.currency)
+
+
+class RefundOrigin(models.TextChoices):
+    """Who started the movement of money."""
+
+    ENGINE = "engine", _("policy")
+    STAFF = "staff", _("staff")
+    STORE = "store", _("store")
+    EXTERNAL = "external", _("gateway dashboard")
+
+
+class Refund(models.Model):
+    """One movement of money on one payment = one object at the gateway = one key, for life."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.ForeignKey(RefundRequest, models.PROTECT, related_name="refunds")
+    decision = models.ForeignKey(Decision, models.PROTECT, related_name="refunds")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
+    account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="refunds")
+    livemode = models.BooleanField()
+    amount_minor = models.PositiveBigIntegerField()
+    currency = models.CharField(max_length=3)
+    state = models.CharField(_("state"), max_length=12, choices=RefundState, default=RefundState.RESERVED)
+    origin = models.CharField(max_length=10, choices=RefundOrigin, default=RefundOrigin.ENGINE)
+    supersedes = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="successor")
+    idempotency_key = models.CharField(max_length=255, unique=True)
+    command = models.JSONField(null=True, help_text="What is sent, frozen at the first attempt.")
+    gateway_refund_id = models.CharField(max_length=255, blank=True)
+    failure_code = models.CharField(max_length=80, blank=True)
+    failure_message = models.CharField(max_length=500, blank=True)
+    trace_reference = models.CharField(max_length=120, blank=True)
+    maybe_executed = models.BooleanField(default=False, help_text="Some attempt may have reached the gateway.")
+    attempt_count = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(help_text="When a worker should look again; the database's clock.")
+    lease_until = models.DateTimeField(null=True)
+    fence = models.PositiveIntegerField(default=0)
+    first_sent_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    needs_person = models.CharField(max_length=200, blank=True, help_text="Why a person must look at the money.")
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
+            models.CheckConstraint(condition=Q(state__in=RefundState.values), name="refund_state_known"),
+            models.UniqueConstraint(
+                fields=["account", "livemode", "gateway_refund_id"], condition=~Q(gateway_refund_id=""), name="refund_gateway_id_once"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=Q(state__in=["reserved", "processing", "unknown", "pending"]), name="refund_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.state}"
+
+    @property
+    def amount(self) -> Money:
+        """The amount, in the payment's currency."""
+        return Money(self.amount_minor, self.currency)
+
+
+class Allocation(models.Model):
+    """Which part of a refund belongs to which line; parts and tax add up exactly."""
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="allocations")
+    line = models.ForeignKey(PurchaseLine, models.PROTECT, related_name="allocations")
+    quantity = models.PositiveIntegerField()
+    gross_minor = models.PositiveBigIntegerField()
+    tax_minor = models.PositiveBigIntegerField()
+    tax_rate_percent = models.DecimalField(max_digits=6, decimal_places=3, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "line"], name="refund_allocation_once"),
+            models.CheckConstraint(condition=Q(tax_minor__lte=F("gross_minor")), name="refund_allocation_tax"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gross_minor} of {self.line_id}"
+
+    @property
+    def net_minor(self) -> int:
+        """Gross less tax."""
+        return self.gross_minor - self.tax_minor
+
+
+class AttemptPurpose(models.TextChoices):
+    """What the call to the gateway was for."""
+
+    SEND = "send"
+    REPLAY = "replay"
+    RETRIEVE = "retrieve"
+    LIST = "list"
+
+
+class Attempt(models.Model):
+    """One call to a gateway, committed before the call is made. An open row (`ended_at` null) is a call in flight."""
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="attempts")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    fence = models.PositiveIntegerField()
+    purpose = models.CharField(max_length=8, choices=AttemptPurpose)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=20, blank=True)
+    code = models.CharField(max_length=80, blank=True)
+    message = models.CharField(max_length=500, blank=True)
+    raw = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["refund", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "number"], name="refund_attempt_number"),
+            models.UniqueConstraint(fields=["payment"], condition=Q(ended_at__isnull=True), name="refund_attempt_one_in_flight"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.number}: {self.answer or 'in flight'}"
