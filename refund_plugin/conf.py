@@ -47,6 +47,9 @@ class Settings:
         limit_lookup: tries of order number and e-mail, per address, order and network.
         limit_mail: "mail me my purchases", per address and network.
         limit_request: refund requests, per purchase and network.
+        staff_limits: by group name, the most that its members may approve at once, in minor units by currency, for example
+            `{"Refund staff": {"EUR": 10000}}`. The highest of a person's groups counts; a group that is not named, and a
+            currency that is not named, has no limit.
         trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
         graphql_max_depth, graphql_max_tokens: limits on a query.
         graphql_max_body_bytes: largest request body accepted by the GraphQL door.
@@ -73,6 +76,7 @@ class Settings:
     limit_lookup: Limit = Limit(20, 600)
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)
+    staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     trusted_proxies: int = 0
     graphql_max_depth: int = 10
     graphql_max_tokens: int = 2000

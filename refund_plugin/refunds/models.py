@@ -52,6 +52,13 @@ class RefundRequest(models.Model):
     class Meta:
         verbose_name = _("refund request")
         verbose_name_plural = _("refund requests")
+        default_permissions = ()  # nothing is added, changed or deleted by hand: the verbs below are the only ways
+        permissions = [
+            ("view_cases", _("Can see refund requests and purchases")),
+            ("approve_refunds", _("Can approve refunds")),
+            ("decline_refunds", _("Can decline refunds")),
+            ("ask_evidence", _("Can ask customers for evidence")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["purchase", "submission_key"], name="refund_request_once"),
             models.CheckConstraint(condition=Q(state__in=RequestState.values), name="refund_request_state"),
