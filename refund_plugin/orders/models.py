@@ -91,6 +91,8 @@ class PurchaseLine(models.Model):
     gone_minor = models.PositiveBigIntegerField(default=0)
     held_quantity = models.PositiveIntegerField(default=0)
     gone_quantity = models.PositiveIntegerField(default=0)
+    over_minor = models.PositiveBigIntegerField(default=0, help_text=_("More gone than paid: only the gateway's word raises it."))
+    refunded_tax_minor = models.PositiveBigIntegerField(default=0, help_text=_("Tax within held and gone."))
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -99,7 +101,9 @@ class PurchaseLine(models.Model):
         ordering = ["position", "id"]
         constraints = [
             models.UniqueConstraint(fields=["purchase", "position"], name="refund_line_position"),
-            models.CheckConstraint(condition=Q(paid_minor__gte=F("held_minor") + F("gone_minor")), name="refund_line_amount_left"),
+            models.CheckConstraint(
+                condition=Q(paid_minor__gte=F("held_minor") + F("gone_minor") - F("over_minor")), name="refund_line_amount_left"
+            ),
             models.CheckConstraint(condition=Q(quantity__gte=F("held_quantity") + F("gone_quantity")), name="refund_line_quantity_left"),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="refund_line_quantity_positive"),
             models.CheckConstraint(condition=Q(tax_minor__lte=F("paid_minor")), name="refund_line_tax_within_paid"),
@@ -116,7 +120,7 @@ class PurchaseLine(models.Model):
     @property
     def left_minor(self) -> int:
         """Minor units that are neither refunded nor on their way."""
-        return self.paid_minor - self.held_minor - self.gone_minor
+        return max(0, self.paid_minor - self.held_minor - self.gone_minor)
 
 
 class Payment(models.Model):

@@ -1,0 +1,104 @@
+"""Reads of purchases and of the access ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.db.models import Case, IntegerField, Max, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+from refund_plugin.errors import NotFound
+from refund_plugin.orders.data import Usage, UsageByLine
+from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Purchase, PurchaseLine
+from refund_plugin.stores.models import Store
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+def clean_number(number: str) -> str:
+    """Return an order number as it is stored: no spaces around it and no leading "#"."""
+    return number.strip().removeprefix("#").strip()
+
+
+def clean_email(email: str) -> str:
+    """Return an e-mail address as it is stored and compared: trimmed, lower case."""
+    return email.strip().lower()
+
+
+def find_purchase(*, store_slug: str, number: str, email: str) -> Purchase:
+    """Return the purchase with this number that was bought with this address, with its customer and store.
+
+    One statement asks for both at once, so an unknown number and a wrong address do the same work and get the same answer.
+    The number is compared without regard to case; an exact match wins over another one.
+
+    Raises:
+        NotFound: unknown number or wrong address, which read the same.
+    """
+    number, email = clean_number(number), clean_email(email)
+    if not _askable(number) or not _askable(email):
+        raise NotFound
+    exact_first = Case(When(number=number, then=Value(0)), default=Value(1), output_field=IntegerField())
+    purchase = (
+        Purchase.objects.filter(store__slug=store_slug, customer__email=email, number__iexact=number)
+        .select_related("customer", "store")
+        .order_by(exact_first, "-purchased_at", "-id")
+        .first()
+    )
+    if purchase is None:
+        raise NotFound
+    return purchase
+
+
+def _askable(value: str) -> bool:
+    # PostgreSQL refuses NUL in text, and nothing stored is longer
+    return 0 < len(value) <= 254 and "\x00" not in value
+
+
+def _with_parts(purchases: QuerySet[Purchase]) -> QuerySet[Purchase]:
+    return purchases.select_related("customer", "store").prefetch_related("lines").order_by("-purchased_at", "-id")
+
+
+def purchases_of_customer(customer: Customer) -> QuerySet[Purchase]:
+    """Return a customer's purchases, newest first, with their lines."""
+    return _with_parts(Purchase.objects.filter(customer=customer))
+
+
+def purchases_of_user(user: AbstractBaseUser, store: Store) -> QuerySet[Purchase]:
+    """Return the purchases in `store` of customers that the host linked to `user`, newest first, with their lines."""
+    return _with_parts(Purchase.objects.filter(store=store, customer__user_id=user.pk))
+
+
+def usage_of(lines: Iterable[PurchaseLine]) -> UsageByLine:
+    """Return how much each line was used, in one query; a line without facts has an empty `Usage`."""
+    ids = [line.pk for line in lines]
+    if not ids:
+        return {}
+
+    def total(kind: AccessKind) -> Coalesce:
+        return Coalesce(Sum("amount", filter=Q(kind=kind)), 0)
+
+    rows = (
+        AccessEvent.objects.filter(line_id__in=ids)
+        .order_by()
+        .values("line_id")
+        .annotate(
+            downloads=total(AccessKind.DOWNLOADED),
+            share=Coalesce(Max("amount", filter=Q(kind__in=[AccessKind.VIEWED, AccessKind.STREAMED])), 0),
+            activations=total(AccessKind.ACTIVATED),
+            units_used=total(AccessKind.CONSUMED),
+            last_access_at=Max("occurred_at"),
+        )
+    )
+    found = {
+        row["line_id"]: Usage(
+            downloads=row["downloads"],
+            share_viewed_percent=min(100, row["share"]),
+            activations=row["activations"],
+            units_used=row["units_used"],
+            last_access_at=row["last_access_at"],
+        )
+        for row in rows
+    }
+    return {line_id: found.get(line_id, Usage()) for line_id in ids}

@@ -1,0 +1,334 @@
+"""Record what was bought, paid and used."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+from django.db.models import ProtectedError, Q
+from django.utils.translation import gettext as _
+
+from refund_plugin.errors import InvalidInput, Required, WrongState
+from refund_plugin.events import services as events
+from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import default_account
+from refund_plugin.orders.data import LineData, PaymentData, PurchaseData, Recorded
+from refund_plugin.orders.events import purchase_list_asked
+from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.orders.queries import clean_email
+from refund_plugin.orders.validation import CLOCK_SLACK, check_purchase
+from refund_plugin.stores.models import Store
+
+PaymentName = tuple[int, bool, str]
+
+
+def record_purchase(*, store: Store, data: PurchaseData, now: datetime) -> tuple[Purchase, bool]:
+    """Record an order, or bring its record up to date; telling the same order twice changes nothing.
+
+    Returns:
+        The purchase, and whether it is new.
+    Raises:
+        InvalidInput: a value cannot be used; `field` names it, such as `lines.0.quantity`.
+        WrongState: the data differ from the record and money was already refunded or is on its way.
+    """
+    [(purchase, recorded)] = record_purchases(store=store, items=[data], now=now)
+    return purchase, recorded is Recorded.CREATED
+
+
+def record_purchases(*, store: Store, items: Sequence[PurchaseData], now: datetime) -> list[tuple[Purchase, Recorded]]:
+    """Record several orders of one store, all or none, in a number of statements that does not grow with new orders.
+
+    Lines are matched to their records by SKU, payments by the gateway's id.
+
+    Args:
+        items: each order number at most once.
+    Raises:
+        InvalidInput, WrongState: as in `record_purchase`; nothing was written.
+    """
+    checked = [check_purchase(item, now=now) for item in items]
+    try:
+        with transaction.atomic():
+            return _do_record(store, checked)
+    except IntegrityError:
+        # someone else recorded the same order or customer at this very moment: now it can be seen
+        with transaction.atomic():
+            return _do_record(store, checked)
+
+
+def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purchase, Recorded]]:
+    accounts = _accounts(items)
+    names = {item.number: [_payment_name(accounts, payment, index) for index, payment in enumerate(item.payments)] for item in items}
+    # lock order: purchases, then what hangs on them
+    existing = {
+        purchase.number: purchase
+        for purchase in Purchase.objects.select_for_update(of=("self",))
+        .filter(store=store, number__in=list(names))
+        .select_related("customer")
+        .prefetch_related("lines", "payments")
+        .order_by("pk")
+    }
+    _refuse_foreign_payments(names, existing)
+    customers = _customers(store, items)
+    recorded = {
+        item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email])
+        for item in items
+        if item.number in existing
+    }
+    new = [item for item in items if item.number not in existing]
+    created = _do_create(store, new, names, customers) if new else {}
+    return [(existing.get(item.number) or created[item.number], recorded.get(item.number, Recorded.CREATED)) for item in items]
+
+
+def _accounts(items: Sequence[PurchaseData]) -> Mapping[str, GatewayAccount]:
+    """Return the accounts that the payments name, by slug; an empty slug means the default account."""
+    slugs = {payment.account for item in items for payment in item.payments}
+    accounts = {account.slug: account for account in GatewayAccount.objects.filter(slug__in=slugs)} if slugs - {""} else {}
+    if "" in slugs:
+        accounts[""] = default_account()
+    return accounts
+
+
+def _payment_name(accounts: Mapping[str, GatewayAccount], payment: PaymentData, index: int) -> PaymentName:
+    account = accounts.get(payment.account)
+    if account is None:
+        raise InvalidInput(
+            _("Unknown gateway account “%(slug)s”: use a key of REFUND_PLUGIN['GATEWAYS'].") % {"slug": payment.account},
+            field=f"payments.{index}.account",
+        )
+    if payment.livemode not in (None, account.livemode):
+        raise InvalidInput(
+            _("The payment and its gateway account are not in the same mode (live or test)."), field=f"payments.{index}.livemode"
+        )
+    return account.pk, account.livemode, payment.gateway_payment_id
+
+
+def _refuse_foreign_payments(names: Mapping[str, Sequence[PaymentName]], existing: Mapping[str, Purchase]) -> None:
+    """Refuse a payment that already belongs to another order, here or in the same call."""
+    owner: dict[PaymentName, str] = {}
+    for number, its_names in names.items():
+        for index, name in enumerate(its_names):
+            if owner.setdefault(name, number) != number:
+                raise _foreign_payment(name, owner[name], index)
+    if not owner:
+        return
+    own = {purchase.pk for purchase in existing.values()}
+    wanted = Q(gateway_payment_id__in={name[2] for name in owner}, account_id__in={name[0] for name in owner})
+    for payment in Payment.objects.filter(wanted).select_related("purchase"):
+        name = (payment.account_id, payment.livemode, payment.gateway_payment_id)
+        number = owner.get(name)
+        if number is not None and (payment.purchase_id not in own or payment.purchase.number != number):
+            raise _foreign_payment(name, payment.purchase.number, names[number].index(name))
+
+
+def _foreign_payment(name: PaymentName, number: str, index: int) -> InvalidInput:
+    return InvalidInput(
+        _("The payment %(payment)s already belongs to order %(number)s.") % {"payment": name[2], "number": number},
+        field=f"payments.{index}.gateway_payment_id",
+    )
+
+
+def _customers(store: Store, items: Sequence[PurchaseData]) -> Mapping[str, Customer]:
+    """Return the customer of every address, made or brought up to date; empty values never overwrite known ones."""
+    users = _users(items)
+    known = {customer.email: customer for customer in Customer.objects.filter(store=store, email__in={item.email for item in items})}
+    changed: dict[str, Customer] = {}
+    for item in items:
+        customer = known.setdefault(item.email, Customer(store=store, email=item.email))
+        told = {"name": item.customer_name, "locale": item.locale, "user_id": users.get(item.user_id)}
+        news = {name: value for name, value in told.items() if value and value != getattr(customer, name)}
+        for name, value in news.items():
+            setattr(customer, name, value)
+        if news or customer.pk is None:
+            changed[item.email] = customer
+    new = [customer for customer in changed.values() if customer.pk is None]
+    old = [customer for customer in changed.values() if customer.pk is not None]
+    Customer.objects.bulk_create(new)
+    if old:
+        Customer.objects.bulk_update(old, ["name", "locale", "user"])
+    return known
+
+
+def _users(items: Sequence[PurchaseData]) -> Mapping[object, object]:
+    """Return the primary keys of the users that exist, by what was given."""
+    given = {item.user_id for item in items if item.user_id not in (None, "")}
+    if not given:
+        return {}
+    user_model = get_user_model()
+    try:
+        keys = {value: user_model._meta.pk.to_python(value) for value in given}
+    except ValidationError:
+        keys = {}
+    there = set(user_model._default_manager.filter(pk__in=keys.values()).values_list("pk", flat=True)) if keys else set()
+    if any(keys.get(value) not in there for value in given):
+        raise InvalidInput(_("There is no user with this id."), field="user_id")
+    return keys
+
+
+def _do_create(
+    store: Store, items: Sequence[PurchaseData], names: Mapping[str, Sequence[PaymentName]], customers: Mapping[str, Customer]
+) -> dict[str, Purchase]:
+    purchases = Purchase.objects.bulk_create(
+        Purchase(store=store, number=item.number, customer=customers[item.email], **_purchase_fields(item)) for item in items
+    )
+    pairs = list(zip(purchases, items, strict=True))
+    PurchaseLine.objects.bulk_create(
+        PurchaseLine(purchase=purchase, position=position, **_line_fields(line))
+        for purchase, item in pairs
+        for position, line in enumerate(item.lines)
+    )
+    Payment.objects.bulk_create(
+        _new_payment(purchase, name, payment)
+        for purchase, item in pairs
+        for name, payment in zip(names[item.number], item.payments, strict=True)
+    )
+    return {purchase.number: purchase for purchase in purchases}
+
+
+def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentName], customer: Customer) -> Recorded:
+    """Bring one record up to date, unless money has moved."""
+    old_lines = defaultdict(list)
+    lines = list(purchase.lines.all())
+    for line in lines:
+        old_lines[line.sku].append(line)
+    pairs = [(old_lines[data.sku].pop(0) if old_lines[data.sku] else None, data) for data in item.lines]
+    gone_lines = [line for rest in old_lines.values() for line in rest]
+    old_payments = {(p.account_id, p.livemode, p.gateway_payment_id): p for p in purchase.payments.all()}
+    payments = [(old_payments.pop(name, None), name, data) for name, data in zip(names, item.payments, strict=True)]
+
+    purchase_news = _news(purchase, {"customer_id": customer.pk, **_purchase_fields(item)})
+    line_news = [(line, _news(line, _line_fields(data))) for line, data in pairs if line is not None]
+    payment_news = [(row, _news(row, {"currency": item.currency, **_payment_fields(data)})) for row, _name, data in payments if row]
+    new_lines = [data for line, data in pairs if line is None]
+    new_payments = [(name, data) for row, name, data in payments if row is None]
+    news = [entry for entry in [(purchase, purchase_news), *line_news, *payment_news] if entry[1]]
+    if not (news or new_lines or new_payments or gone_lines or old_payments):
+        return Recorded.UNCHANGED
+    if any(row.held_minor or row.gone_minor for row in [*lines, *purchase.payments.all()]):
+        raise WrongState(
+            _("Money of order %(number)s was already refunded or is on its way, so its record can no longer change.")
+            % {"number": purchase.number},
+            field="number",
+        )
+    try:
+        for row in [*gone_lines, *old_payments.values()]:
+            row.delete()
+    except ProtectedError:
+        raise WrongState(
+            _("A line of order %(number)s was used or a refund was asked for it, so it cannot be taken out of the order.")
+            % {"number": purchase.number},
+            field="lines",
+        ) from None
+    for row, its_news in news:
+        for name, value in its_news.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(its_news))
+    position = max((line.position for line in lines), default=-1) + 1
+    PurchaseLine.objects.bulk_create(
+        PurchaseLine(purchase=purchase, position=position + index, **_line_fields(data)) for index, data in enumerate(new_lines)
+    )
+    Payment.objects.bulk_create(_new_payment(purchase, name, data) for name, data in new_payments)
+    purchase.customer = customer
+    # what was read ahead is stale now
+    purchase._prefetched_objects_cache = {}
+    return Recorded.UPDATED
+
+
+def _news(row: models.Model, told: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in told.items() if getattr(row, name) != value}
+
+
+def _purchase_fields(item: PurchaseData) -> dict[str, object]:
+    return {
+        "currency": item.currency,
+        "purchased_at": item.purchased_at,
+        "buyer_kind": item.buyer_kind,
+        "country": item.country,
+        "channel": item.channel,
+    }
+
+
+def _line_fields(line: LineData) -> dict[str, object]:
+    return {
+        "sku": line.sku,
+        "name": line.name,
+        "product_type": line.product_type,
+        "categories": list(line.categories),
+        "tags": list(line.tags),
+        "nature": line.nature,
+        "quantity": line.quantity,
+        "paid_minor": line.paid_minor,
+        "tax_minor": line.tax_minor,
+        "tax_rate_percent": line.tax_rate_percent,
+        "term_start": line.term_start,
+        "term_end": line.term_end,
+        "units_granted": line.units_granted,
+        "unit_name": line.unit_name,
+    }
+
+
+def _payment_fields(payment: PaymentData) -> dict[str, object]:
+    return {
+        "captured_minor": payment.captured_minor,
+        "method": payment.method,
+        "brand": payment.brand,
+        "last4": payment.last4,
+        "captured_at": payment.captured_at,
+    }
+
+
+def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData) -> Payment:
+    account_id, livemode, gateway_payment_id = name
+    return Payment(
+        purchase=purchase,
+        account_id=account_id,
+        livemode=livemode,
+        gateway_payment_id=gateway_payment_id,
+        currency=purchase.currency,
+        **_payment_fields(payment),
+    )
+
+
+def record_access(
+    *, line: PurchaseLine, kind: str, amount: int = 1, source_id: str, occurred_at: datetime, now: datetime | None = None
+) -> AccessEvent:
+    """Append a fact of use to the access ledger; the same fact told twice is one row.
+
+    Args:
+        kind: an `AccessKind`.
+        amount: percent viewed so far in all for "viewed" and "streamed" (0 to 100), units for the others (from 1).
+        source_id: the caller's name of the fact, unique per line, such as the id of a log entry.
+        now: when given, a moment that lies after it is refused.
+    Raises:
+        InvalidInput: a value cannot be used, or `source_id` names another fact of this line already.
+    """
+    if kind not in AccessKind.values:
+        raise InvalidInput(_("Use one of: %(choices)s.") % {"choices": ", ".join(AccessKind.values)}, field="kind")
+    is_share = kind in (AccessKind.VIEWED, AccessKind.STREAMED)
+    if not (0 <= amount <= 100 if is_share else 1 <= amount < 2**31):
+        raise InvalidInput(_("Tell a share in percent from 0 to 100, or a number of units from 1."), field="amount")
+    if not source_id or len(source_id) > 120 or "\x00" in source_id:
+        raise Required(_("Name the fact with 1 to 120 characters, so that telling it twice counts once."), field="source_id")
+    if occurred_at.tzinfo is None or (now is not None and occurred_at > now + CLOCK_SLACK):
+        raise InvalidInput(_("Tell when it happened, with a time zone and not in the future."), field="occurred_at")
+    fact, created = AccessEvent.objects.get_or_create(
+        line=line, source_id=source_id, defaults={"kind": kind, "amount": amount, "occurred_at": occurred_at}
+    )
+    if not created and (fact.kind, fact.amount) != (kind, amount):
+        raise InvalidInput(_("Another fact of this line already has this name."), field="source_id")
+    return fact
+
+
+def ask_for_purchase_list(*, store: Store, email: str, now: datetime) -> None:
+    """Ask that a customer's purchases are mailed to them.
+
+    Whether the store knows the address never shows: both cases run the same statements, and the mail is sent in the
+    background by a subscriber of the event.
+    """
+    email = clean_email(email)
+    with transaction.atomic():
+        customer = Customer.objects.filter(store=store, email=email[:254].replace("\x00", "")).only("pk").first()
+        events.record(purchase_list_asked(store_id=store.pk, customer_id=customer.pk if customer else None), now=now)
