@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from refund_plugin.gateways.base import AnswerKind
+from refund_plugin.gateways.memory import MemoryGateway
+from refund_plugin.money import Money
+from tests.gateways.conformance import GatewayConformance, Rig, command_for
+
+
+class MemoryRig(Rig):
+    def __init__(self) -> None:
+        self.gateway: MemoryGateway = MemoryGateway(name=str(uuid4()))
+
+    def pay(self, captured: Money, *, refunds_pend: bool = False) -> str:
+        payment = f"payment-{uuid4()}"
+        self.gateway.add_payment(payment, captured)
+        if refunds_pend:
+            self.gateway.script("pending")
+        return payment
+
+    def misbehave(self, how: str) -> None:
+        self.gateway.script(how)  # type: ignore[arg-type]
+
+    def end(self, gateway_refund_id: str, kind: AnswerKind) -> None:
+        self.gateway.settle(gateway_refund_id, kind)
+
+    def refunds_of(self, payment: str) -> int:
+        return sum(command.gateway_payment_id == payment for command in self.gateway.sent)
+
+
+class TestMemoryGateway(GatewayConformance):
+    @pytest.fixture
+    def rig(self) -> MemoryRig:
+        return MemoryRig()
+
+
+def test_gateways_of_one_name_see_the_same_money() -> None:
+    name = str(uuid4())
+    MemoryGateway(name=name).add_payment("p1", Money(1000, "EUR"))
+    answer = MemoryGateway(name=name).refund(command_for("p1", Money(1000, "EUR")))
+    assert MemoryGateway(name=name).retrieve(answer.gateway_refund_id).kind == AnswerKind.SUCCEEDED
+    assert MemoryGateway(name=str(uuid4())).retrieve(answer.gateway_refund_id).kind == AnswerKind.MAYBE_EXECUTED
