@@ -206,7 +206,8 @@ def _currency_pattern(locale: Locale, currency: str) -> NumberPattern:
     pattern.frac_prec = (EXPONENTS[currency],) * 2
     # CLDR's own rule for a symbol made of letters: a space between it and the number ("IQD 1,234.567")
     if get_currency_symbol(currency, locale)[-1].isalpha() and pattern.prefix[0].endswith("¤"):
-        pattern.prefix = tuple(prefix.replace("¤", "¤\xa0") for prefix in pattern.prefix)
+        positive, negative = pattern.prefix
+        pattern.prefix = (positive.replace("¤", "¤\xa0"), negative.replace("¤", "¤\xa0"))
     return pattern
 
 

@@ -1,0 +1,91 @@
+"""The engine: from a published policy and the facts of a purchase line to a verdict that can explain itself.
+
+Pure Python: no Django, no input or output, no clock. Integers only.
+"""
+
+from refund_plugin.rules.clauses import (
+    ApprovingClause,
+    Clause,
+    MoneyBack,
+    NonRefundable,
+    ProRated,
+    Share,
+    UnknownClause,
+    UnusedOnly,
+    clause_kinds,
+    register_clause,
+    unregister_clause,
+)
+from refund_plugin.rules.conditions import Condition
+from refund_plugin.rules.documents import (
+    PolicyDocument,
+    clause_as_json,
+    clause_from_json,
+    document_hash,
+    dump_document,
+    load_document,
+)
+from refund_plugin.rules.evaluation import evaluate
+from refund_plugin.rules.explanation import (
+    ClauseText,
+    FactLine,
+    LineExplanation,
+    describe_clause,
+    describe_selector,
+    explain_line,
+)
+from refund_plugin.rules.facts import LineFacts, Reading
+from refund_plugin.rules.language import Language
+from refund_plugin.rules.linting import Finding, lint
+from refund_plugin.rules.selectors import EVERYTHING, Selector
+from refund_plugin.rules.verdicts import (
+    ClauseTrace,
+    ConditionResult,
+    Held,
+    LineVerdict,
+    Outcome,
+    Reason,
+    verdict_bytes,
+)
+
+__all__ = [
+    "EVERYTHING",
+    "ApprovingClause",
+    "Clause",
+    "ClauseText",
+    "ClauseTrace",
+    "Condition",
+    "ConditionResult",
+    "FactLine",
+    "Finding",
+    "Held",
+    "Language",
+    "LineExplanation",
+    "LineFacts",
+    "LineVerdict",
+    "MoneyBack",
+    "NonRefundable",
+    "Outcome",
+    "PolicyDocument",
+    "ProRated",
+    "Reading",
+    "Reason",
+    "Selector",
+    "Share",
+    "UnknownClause",
+    "UnusedOnly",
+    "clause_as_json",
+    "clause_from_json",
+    "clause_kinds",
+    "describe_clause",
+    "describe_selector",
+    "document_hash",
+    "dump_document",
+    "evaluate",
+    "explain_line",
+    "lint",
+    "load_document",
+    "register_clause",
+    "unregister_clause",
+    "verdict_bytes",
+]

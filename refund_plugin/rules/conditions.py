@@ -1,0 +1,279 @@
+"""Conditions of clauses: each reads one fact, says how it stands, and can say so in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from refund_plugin.rules.facts import ONE_SECOND, Reading
+from refund_plugin.rules.language import Language, gettext_noop
+from refund_plugin.rules.verdicts import ConditionResult
+
+ProrateBy = Literal["day", "second", "unit"]
+
+
+class Condition:
+    """One thing that must be true for a clause to hold. Subclasses are values (frozen dataclasses)."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+    label_id: ClassVar[str]
+
+    def check(self, reading: Reading) -> ConditionResult:
+        """Read the fact and compare it; in integers only."""
+        raise NotImplementedError
+
+    def until(self, reading: Reading) -> datetime | None:
+        """Return the last second, UTC, in which the condition can be met; None when time does not end it."""
+        return None
+
+    def implied_by(self, other: Condition) -> bool:
+        """Tell whether this one surely holds where `other` does."""
+        return self == other
+
+    def label(self, language: Language) -> str:
+        """Name the fact."""
+        return language.gettext(self.label_id)
+
+    def value(self, result: ConditionResult, language: Language) -> str:
+        """Write the fact with what is allowed: "3 (0 allowed)"."""
+        return language.gettext("not known") if result.fact_value is None else self.known_value(result.fact_value, result.needed, language)
+
+    def known_value(self, found: int, needed: int, language: Language) -> str:
+        """Write a fact that is known."""
+        return language.gettext("%(found)s (%(allowed)s allowed)") % {"found": found, "allowed": needed}
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        """Say what was needed and found, as a sentence with %(clause)s in it."""
+        raise NotImplementedError
+
+    def allowance(self, language: Language) -> str:
+        """Say in a few words what is allowed, for the description of the clause."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class WithinWindow(Condition):
+    """Asked no later than the end of the `days`-th day after the day of purchase, in the customer's time zone.
+
+    Source: Regulation (EEC, Euratom) 1182/71 art. 3: the day of the event does not count, a period ends with its last hour.
+    """
+
+    name: ClassVar[str] = "window"
+    label_id: ClassVar[str] = gettext_noop("Bought")
+    days: int
+
+    def check(self, reading: Reading) -> ConditionResult:
+        since = reading.days_since_purchase
+        over = since - self.days
+        return ConditionResult("window", since, self.days, over <= 0, over if over > 0 else 0, True)
+
+    def until(self, reading: Reading) -> datetime | None:
+        return reading.window_end(self.days)
+
+    def implied_by(self, other: Condition) -> bool:
+        return isinstance(other, WithinWindow) and other.days <= self.days
+
+    def known_value(self, found: int, needed: int, language: Language) -> str:
+        if found <= 0:
+            text = language.gettext("today (%(allowed)d days allowed)")
+        else:
+            text = language.ngettext("%(days)d day ago (%(allowed)d allowed)", "%(days)d days ago (%(allowed)d allowed)", found)
+        return text % {"days": found, "allowed": needed}
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        text = language.ngettext(
+            "%(clause)s lasts %(days)d day after buying; it ended on %(date)s.",
+            "%(clause)s lasts %(days)d days after buying; it ended on %(date)s.",
+            result.needed,
+        )
+        end = reading.local(reading.window_end(result.needed))
+        return text.replace("%(days)d", str(result.needed)).replace("%(date)s", language.date(end))
+
+    def allowance(self, language: Language) -> str:
+        return language.ngettext("within %(days)d day of buying", "within %(days)d days of buying", self.days) % {"days": self.days}
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost(Condition):
+    """A count in the access ledger that must not exceed `limit`; the attribute of the facts is the condition's name."""
+
+    limit: int = 0
+
+    def check(self, reading: Reading) -> ConditionResult:
+        found: int | None = getattr(reading.facts, self.name)
+        if found is None:
+            return ConditionResult(self.name, None, self.limit, False, 0, False)
+        over = found - self.limit
+        return ConditionResult(self.name, found, self.limit, over <= 0, over if over > 0 else 0, True)
+
+    def implied_by(self, other: Condition) -> bool:
+        return type(other) is type(self) and isinstance(other, AtMost) and other.limit <= self.limit
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        text = self.allowed_text(result.needed, language)
+        last = reading.facts.last_access_at
+        if last is None:
+            found = language.gettext("; we found %(found)s.") % {"found": self.amount(result.fact_value or 0, language)}
+        else:
+            found = language.gettext("; we found %(found)s, the last access on %(when)s.") % {
+                "found": self.amount(result.fact_value or 0, language),
+                "when": language.datetime(reading.local(last)),
+            }
+        return text + found
+
+    def amount(self, value: int, language: Language) -> str:
+        """Write a value of the fact."""
+        return str(value)
+
+    def allowed_text(self, limit: int, language: Language) -> str:
+        """Say what the clause allows, as the beginning of a sentence with %(clause)s in it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadsAtMost(AtMost):
+    """Downloaded no more often than allowed."""
+
+    name: ClassVar[str] = "downloads"
+    label_id: ClassVar[str] = gettext_noop("Downloads")
+
+    def allowed_text(self, limit: int, language: Language) -> str:
+        text = language.ngettext("%(clause)s allows %(limit)d download", "%(clause)s allows %(limit)d downloads", limit)
+        return text.replace("%(limit)d", str(limit))
+
+    def allowance(self, language: Language) -> str:
+        if not self.limit:
+            return language.gettext("no downloads")
+        return language.ngettext("at most %(limit)d download", "at most %(limit)d downloads", self.limit) % {"limit": self.limit}
+
+
+@dataclass(frozen=True, slots=True)
+class ShareViewedAtMost(AtMost):
+    """No more of the content viewed than allowed, in percent."""
+
+    name: ClassVar[str] = "share_viewed_percent"
+    label_id: ClassVar[str] = gettext_noop("Viewed")
+
+    def known_value(self, found: int, needed: int, language: Language) -> str:
+        values = {"found": language.percent(found), "allowed": language.percent(needed)}
+        return language.gettext("%(found)s (%(allowed)s allowed)") % values
+
+    def amount(self, value: int, language: Language) -> str:
+        return language.percent(value)
+
+    def allowed_text(self, limit: int, language: Language) -> str:
+        return language.gettext("%(clause)s allows %(share)s to be viewed").replace("%(share)s", language.percent(limit))
+
+    def allowance(self, language: Language) -> str:
+        if not self.limit:
+            return language.gettext("nothing viewed")
+        return language.gettext("at most %(share)s viewed") % {"share": language.percent(self.limit)}
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationsAtMost(AtMost):
+    """Licences activated no more often than allowed."""
+
+    name: ClassVar[str] = "activations"
+    label_id: ClassVar[str] = gettext_noop("Activations")
+
+    def allowed_text(self, limit: int, language: Language) -> str:
+        text = language.ngettext("%(clause)s allows %(limit)d activation", "%(clause)s allows %(limit)d activations", limit)
+        return text.replace("%(limit)d", str(limit))
+
+    def allowance(self, language: Language) -> str:
+        if not self.limit:
+            return language.gettext("no activations")
+        return language.ngettext("at most %(limit)d activation", "at most %(limit)d activations", self.limit) % {"limit": self.limit}
+
+
+@dataclass(frozen=True, slots=True)
+class SomethingLeft(Condition):
+    """Part of the term or of the units is unused; `left` says how much, `needed` is the whole.
+
+    By day, in the customer's dates: the day of asking counts as left, the day of the term's end does not, so a plan from
+    15 January asked about on 15 April has all days from 15 April on left. By second: exact. By unit: granted less used.
+    """
+
+    name: ClassVar[str] = "left"
+    label_id: ClassVar[str] = gettext_noop("Left")
+    by: ProrateBy
+
+    def left_and_total(self, reading: Reading) -> tuple[int, int] | None:
+        """Return what is left and the whole (above 0); None when the facts are missing or cannot be."""
+        facts = reading.facts
+        if self.by == "unit":
+            if not facts.units_granted or facts.units_granted < 0 or facts.units_used is None:
+                return None
+            return max(0, min(facts.units_granted - facts.units_used, facts.units_granted)), facts.units_granted
+        if facts.term_start is None or facts.term_end is None or facts.term_end <= facts.term_start:
+            return None
+        if self.by == "day":
+            end = reading.local_day(facts.term_end)
+            total = max(1, (end - reading.local_day(facts.term_start)).days)
+            left = (end - reading.today).days
+        else:
+            total = max(1, (facts.term_end - facts.term_start) // ONE_SECOND)
+            left = (facts.term_end - facts.now) // ONE_SECOND
+        return max(0, min(left, total)), total
+
+    def check(self, reading: Reading) -> ConditionResult:
+        found = self.left_and_total(reading)
+        if found is None:
+            return ConditionResult("left", None, 1, False, 0, False)
+        left, total = found
+        return ConditionResult("left", left, total, left > 0, 0 if left else 1, True)
+
+    def until(self, reading: Reading) -> datetime | None:
+        end = reading.facts.term_end
+        if self.by == "unit" or end is None:
+            return None
+        return reading.last_second_before(reading.local_day(end)) if self.by == "day" else end.astimezone(UTC) - ONE_SECOND
+
+    def known_value(self, found: int, needed: int, language: Language) -> str:
+        return left_text(self.by, found, needed, language)
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        if self.by != "unit" and reading.facts.term_end is not None:
+            text = language.gettext("%(clause)s gives back what is left, and the time you paid for ended on %(date)s.")
+            return text.replace("%(date)s", language.date(reading.local(reading.facts.term_end - ONE_SECOND)))
+        return language.gettext("%(clause)s gives back what is left, and everything is used.")
+
+    def allowance(self, language: Language) -> str:
+        return language.gettext("while something is left")
+
+
+@dataclass(frozen=True, slots=True)
+class Understood(Condition):
+    """Never known: the condition of a clause whose kind is not installed."""
+
+    name: ClassVar[str] = "understood"
+    label_id: ClassVar[str] = gettext_noop("Clause")
+
+    def check(self, reading: Reading) -> ConditionResult:
+        return ConditionResult("understood", None, 1, False, 0, False)
+
+    def value(self, result: ConditionResult, language: Language) -> str:
+        return language.gettext("needs a person to read it")
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        return language.gettext("%(clause)s needs a person to read it.")
+
+    def allowance(self, language: Language) -> str:
+        return language.gettext("a person decides")
+
+
+def left_text(by: ProrateBy, left: int, total: int, language: Language) -> str:
+    """Write "275 of 365 days"; seconds are told in whole days, or hours when the term is short."""
+    if by == "unit":
+        text = language.ngettext("%(left)d of %(total)d unit", "%(left)d of %(total)d units", total)
+    elif by == "second" and total < 2 * 86_400:
+        left, total = left // 3_600, total // 3_600
+        text = language.ngettext("%(left)d of %(total)d hour", "%(left)d of %(total)d hours", total)
+    else:
+        if by == "second":
+            left, total = left // 86_400, total // 86_400
+        text = language.ngettext("%(left)d of %(total)d day", "%(left)d of %(total)d days", total)
+    return text % {"left": left, "total": total}

@@ -1,0 +1,150 @@
+"""What the engine reads about one line of a purchase, and the customer's calendar around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from refund_plugin.errors import InvalidInput
+
+ONE_SECOND = timedelta(seconds=1)
+MAX_WINDOW_DAYS = 36_500  # a hundred years: longer windows could leave the calendar
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo:
+    """Return the time zone of an IANA name such as "Europe/Berlin".
+
+    Raises:
+        InvalidInput: no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"Unknown time zone {name!r}: use an IANA name such as Europe/Berlin.", field="timezone") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineFacts:
+    """One purchase line as it stood when a refund was asked for; a decision stores it whole (`as_json`).
+
+    Amounts are minor units of `currency`. Times are aware. None means that nobody knows: a condition that needs such a
+    fact sends the line to a person.
+
+    Attributes:
+        buyer_kind: "consumer", "business" or "" (unknown, treated as consumer by those who care).
+        nature: digital "content" or "service", "" when unknown.
+        paid_minor: for the whole line, after discounts, gross.
+        quantity: units bought; `asked_quantity` of them are asked for now.
+        refunded_minor, refunded_quantity: already given back or reserved to be.
+        timezone: the customer's, IANA; windows are counted in its whole days.
+        term_start, term_end: the time paid for; the end is exclusive.
+        units_granted, units_used: of the whole line (lessons, credits …).
+        share_viewed_percent: 0 to 100, of the whole content.
+
+    Raises:
+        InvalidInput: a quantity below 1, a naive time or an unknown time zone.
+    """
+
+    line_id: str
+    currency: str
+    paid_minor: int
+    purchased_at: datetime
+    now: datetime
+    quantity: int = 1
+    asked_quantity: int = 1
+    refunded_minor: int = 0
+    refunded_quantity: int = 0
+    timezone: str = "UTC"
+    sku: str = ""
+    product_type: str = ""
+    categories: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    channel: str = ""
+    country: str = ""
+    buyer_kind: str = ""
+    nature: str = ""
+    term_start: datetime | None = None
+    term_end: datetime | None = None
+    units_granted: int | None = None
+    units_used: int | None = None
+    downloads: int | None = 0
+    share_viewed_percent: int | None = 0
+    activations: int | None = 0
+    last_access_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantity < 1 or self.asked_quantity < 1:
+            raise InvalidInput("Ask for at least one unit of a line that has at least one.", field="quantity")
+        zone_of(self.timezone)
+        for name in _TIME_FIELDS:
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidInput(f"{name} needs a time zone.", field=name)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data for JSON: every field, times as ISO 8601 in UTC, sets as sorted lists."""
+        return {name: _to_plain(getattr(self, name)) for name in _FIELDS}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LineFacts:
+        """Read what `as_json` wrote; facts that did not exist then take their defaults.
+
+        Raises:
+            InvalidInput: unknown or missing facts, or values of another type.
+        """
+        values = dict(data)
+        try:
+            for name in _TIME_FIELDS:
+                if values.get(name) is not None:
+                    values[name] = datetime.fromisoformat(values[name])
+            for name in ("categories", "tags"):
+                values[name] = frozenset(values.get(name, ()))
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"These facts cannot be read: {error}") from error
+
+
+_FIELDS = tuple(field.name for field in fields(LineFacts))
+_TIME_FIELDS = ("purchased_at", "now", "term_start", "term_end", "last_access_at")
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value
+
+
+class Reading:
+    """A line's facts with the customer's calendar read once, for all clauses of one evaluation."""
+
+    __slots__ = ("days_since_purchase", "facts", "purchase_day", "today", "zone")
+
+    def __init__(self, facts: LineFacts) -> None:
+        self.facts = facts
+        self.zone = zone_of(facts.timezone)
+        self.purchase_day = facts.purchased_at.astimezone(self.zone).date()
+        self.today = facts.now.astimezone(self.zone).date()
+        self.days_since_purchase = (self.today - self.purchase_day).days
+
+    def local(self, moment: datetime) -> datetime:
+        """Return `moment` in the customer's time zone."""
+        return moment.astimezone(self.zone)
+
+    def local_day(self, moment: datetime) -> date:
+        """Return the customer's date at `moment`."""
+        return moment.astimezone(self.zone).date()
+
+    def last_second_before(self, day: date) -> datetime:
+        """Return the last second, UTC, before `day` begins where the customer is (also when clocks change at midnight)."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC) - ONE_SECOND
+
+    def window_end(self, days: int) -> datetime:
+        """Return the last second, UTC, of the `days`-th day after the day of purchase."""
+        return self.last_second_before(self.purchase_day + timedelta(days=max(-1, min(days, MAX_WINDOW_DAYS)) + 1))

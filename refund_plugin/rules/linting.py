@@ -1,0 +1,127 @@
+"""What is wrong with a policy before it is published: errors stop publishing, warnings are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from refund_plugin.rules.clauses import ApprovingClause, Clause, NonRefundable, ProRated, UnknownClause, UnusedOnly
+from refund_plugin.rules.documents import PolicyDocument
+from refund_plugin.rules.facts import MAX_WINDOW_DAYS
+from refund_plugin.rules.language import gettext_noop
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark.
+
+    Attributes:
+        code: stable.
+        message_id: English text with %(name)s placeholders, translated by `text`.
+        anchor: of the clause, "" when it is about the whole policy.
+        index: of the clause, from 0; None when it is about the whole policy.
+        params: for the placeholders.
+    """
+
+    severity: Severity
+    code: str
+    message_id: str
+    anchor: str = ""
+    index: int | None = None
+    params: tuple[tuple[str, str | int], ...] = ()
+
+    def text(self, gettext: Callable[[str], str] = str) -> str:
+        """Return the message for people, translated by `gettext`."""
+        return gettext(self.message_id) % dict(self.params)
+
+
+def lint(document: PolicyDocument) -> list[Finding]:
+    """Return all findings, those about the whole policy first, then clause by clause."""
+    findings = list(_about_document(document))
+    for index, clause in enumerate(document.clauses):
+        findings += [replace(finding, anchor=clause.anchor, index=index) for finding in _about_clause(clause)]
+        findings += [replace(finding, anchor=clause.anchor, index=index) for finding in _about_order(document.clauses, index)]
+    return findings
+
+
+def _error(code: str, message_id: str, **params: str | int) -> Finding:
+    return Finding("error", code, message_id, params=tuple(params.items()))
+
+
+def _warning(code: str, message_id: str, **params: str | int) -> Finding:
+    return Finding("warning", code, message_id, params=tuple(params.items()))
+
+
+def _about_document(document: PolicyDocument) -> Iterator[Finding]:
+    if not document.clauses:
+        yield _error("no_clauses", gettext_noop("Add at least one clause: a policy without clauses decides nothing."))
+    elif not any(clause.selector.is_everything for clause in document.clauses):
+        yield _warning(
+            "gap",
+            gettext_noop(
+                "No clause is about everything: what none of them is about goes to a person. Add a last clause without a selection."
+            ),
+        )
+    for currency, limit in sorted(document.auto_approve_limit.items()):
+        if limit < 0:
+            yield _error("limit_negative", gettext_noop("The limit for %(currency)s must be 0 or more."), currency=currency)
+
+
+def _about_clause(clause: Clause) -> Iterator[Finding]:
+    if not clause.anchor:
+        yield _error("anchor_missing", gettext_noop("Give the clause an anchor, so that decisions can link to it."))
+    window: int | None = getattr(clause, "window_days", None)
+    if window is not None and not 1 <= window <= MAX_WINDOW_DAYS:
+        yield _error("window_range", gettext_noop("The window must be between 1 and %(most)d days."), most=MAX_WINDOW_DAYS)
+    if isinstance(clause, ApprovingClause) and not 1 <= clause.percent <= 100:
+        yield _error("percent_range", gettext_noop("The part of the price must be between 1 and 100 percent."))
+    if isinstance(clause, ProRated) and not 0 <= clause.fee_percent < 100:
+        yield _error("fee_range", gettext_noop("The fee must be between 0 and 99 percent; use “not refundable” to give nothing back."))
+    if isinstance(clause, UnusedOnly):
+        if not 0 <= clause.max_share_viewed_percent <= 100:
+            yield _error("share_range", gettext_noop("The share viewed must be between 0 and 100 percent."))
+        if clause.max_downloads < 0 or clause.max_activations < 0:
+            yield _error("allowance_negative", gettext_noop("Allowed downloads and activations must be 0 or more."))
+    low, high = clause.selector.price_from_minor, clause.selector.price_to_minor
+    if low is not None and high is not None and low > high:
+        yield _error("price_range", gettext_noop("The lowest price is above the highest: this clause can never apply."))
+    if isinstance(clause, NonRefundable) and not clause.reason.strip():
+        yield _warning("reason_missing", gettext_noop("Give the reason: customers read it before they buy and in the answer."))
+    if isinstance(clause, UnknownClause):
+        yield _warning(
+            "unknown_kind", gettext_noop("This kind of clause is not installed: every purchase that reaches it goes to a person.")
+        )
+
+
+def _about_order(clauses: tuple[Clause, ...], index: int) -> Iterator[Finding]:
+    clause, number = clauses[index], 0
+    for number, earlier in enumerate(clauses[:index], 1):
+        if clause.anchor and earlier.anchor == clause.anchor:
+            yield _error("duplicate_anchor", gettext_noop("Clause %(number)d has the same anchor; each needs its own."), number=number)
+        if _same(earlier, clause):
+            yield _warning("duplicate_clause", gettext_noop("This says the same as clause %(number)d."), number=number)
+            return
+    for number, earlier in enumerate(clauses[:index], 1):
+        if _decides_before(earlier, clause):
+            yield _error(
+                "unreachable",
+                gettext_noop("This clause can never apply: clause %(number)d always decides first. Move it up or change one of them."),
+                number=number,
+            )
+            return
+
+
+def _same(one: Clause, other: Clause) -> bool:
+    return type(one) is type(other) and replace(one, anchor="", title="") == replace(other, anchor="", title="")
+
+
+def _decides_before(earlier: Clause, later: Clause) -> bool:
+    """Tell whether `earlier` concerns all that `later` does and holds wherever `later` would."""
+    if isinstance(earlier, UnknownClause) or isinstance(later, UnknownClause):
+        return False
+    return earlier.selector.covers(later.selector) and all(
+        any(condition.implied_by(other) for other in later.conditions()) for condition in earlier.conditions()
+    )
