@@ -53,3 +53,8 @@ class Actor:
 
 ENGINE = Actor(kind=ActorKind.ENGINE, label="policy")
 SYSTEM = Actor(kind=ActorKind.SYSTEM, label="system")
+
+
+def customer_actor(*, customer_id: int, store_id: int) -> Actor:
+    """Return the actor for a customer who proved to be the owner of a purchase or request."""
+    return Actor(kind=ActorKind.CUSTOMER, id=str(customer_id), store_id=store_id)

@@ -43,7 +43,6 @@ class Settings:
         sweep_seconds: how often the periodic sweep looks for work nobody rang for.
         doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
         retry_base_seconds, retry_max_seconds: backoff between attempts.
-        gateway_connect_seconds, gateway_read_seconds: timeouts of one gateway call.
         limit_lookup: tries of order number and e-mail, per address, order and network.
         limit_mail: "mail me my purchases", per address and network.
         limit_request: refund requests, per purchase and network.
@@ -71,8 +70,6 @@ class Settings:
     doorbell_timeout_seconds: float = 0.5
     retry_base_seconds: float = 2.0
     retry_max_seconds: float = 900.0
-    gateway_connect_seconds: float = 3.0
-    gateway_read_seconds: float = 10.0
     limit_lookup: Limit = Limit(20, 600)
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
 
 from refund_plugin import clock
 from refund_plugin.actor import Actor
@@ -79,7 +80,7 @@ def record(*events: DomainEvent, now: datetime) -> list[Event]:
         for event in events
     )
     deliveries = [
-        Delivery(event=row, subscriber=subscriber.name, case=row.case, due_at=now)
+        Delivery(event=row, subscriber=subscriber.name, case=row.case, due_at=Now())
         for row in rows
         for subscriber in _subscribers.values()
         if row.kind in subscriber.kinds

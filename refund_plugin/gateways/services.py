@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
+
+from django.core.signals import setting_changed
+
 from refund_plugin.conf import settings
 from refund_plugin.errors import GatewayMisconfigured
-from refund_plugin.gateways.base import Gateway
+from refund_plugin.gateways.base import AnswerKind, Gateway
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.registry import build_gateway
+
+logger = logging.getLogger(__name__)
 
 
 def ensure_accounts() -> None:
@@ -34,12 +41,59 @@ def default_account() -> GatewayAccount:
 
 
 def gateway_for(account: GatewayAccount) -> Gateway:
-    """Return the adapter for an account.
+    """Return the adapter for an account; one object per process, so that connections are reused.
 
     Raises:
         GatewayMisconfigured: the settings do not name the account.
     """
-    options = settings().gateways.get(account.slug)
+    return _gateway(account.slug, account.kind, account.livemode)
+
+
+@lru_cache(maxsize=32)
+def _gateway(slug: str, kind: str, livemode: bool) -> Gateway:
+    options = settings().gateways.get(slug)
     if options is None:
-        raise GatewayMisconfigured(f'REFUND_PLUGIN["GATEWAYS"] has no entry "{account.slug}".')
-    return build_gateway(account.kind, {"account": account.slug, **options, "livemode": account.livemode})
+        raise GatewayMisconfigured(f'REFUND_PLUGIN["GATEWAYS"] has no entry "{slug}".')
+    return build_gateway(kind, {"account": slug, **options, "livemode": livemode})
+
+
+def hold_account(account: GatewayAccount, *, reason: str) -> None:
+    """Stop sending over an account whose credentials are refused; a later successful ping releases it."""
+    GatewayAccount.objects.filter(pk=account.pk).update(on_hold=True, hold_reason=reason[:200])
+    logger.error("gateway account %s is on hold: %s", account.slug, reason)
+
+
+def release_account(account: GatewayAccount) -> None:
+    """Send over an account again."""
+    GatewayAccount.objects.filter(pk=account.pk).update(on_hold=False, hold_reason="")
+    logger.info("gateway account %s is in use again", account.slug)
+
+
+def ping_accounts() -> dict[str, bool]:
+    """Ask every configured account whether it answers, and hold or release it; no transaction may be open.
+
+    Returns:
+        By slug, whether the account answered.
+    """
+    states = {}
+    for account in GatewayAccount.objects.filter(slug__in=settings().gateways):
+        try:
+            answer = gateway_for(account).ping()
+        except GatewayMisconfigured as error:
+            hold_account(account, reason=str(error))
+            states[account.slug] = False
+            continue
+        states[account.slug] = answer.kind == AnswerKind.SUCCEEDED
+        if answer.hold and not account.on_hold:
+            hold_account(account, reason=answer.message or answer.code)
+        elif account.on_hold and states[account.slug]:
+            release_account(account)
+    return states
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "REFUND_PLUGIN":
+        _gateway.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="refund_plugin.gateways")

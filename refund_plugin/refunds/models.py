@@ -179,9 +179,7 @@ class Refund(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["due_at"], condition=Q(state__in=["reserved", "processing", "unknown", "pending"]), name="refund_due"
-            ),
+            models.Index(fields=["due_at"], condition=Q(state__in=["reserved", "processing", "unknown", "pending"]), name="refund_due"),
         ]
 
     def __str__(self) -> str:

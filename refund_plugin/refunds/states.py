@@ -22,9 +22,7 @@ class RequestState(models.TextChoices):
 REQUEST_TRANSITIONS: dict[str, frozenset[str]] = {
     RequestState.SUBMITTED: frozenset({RequestState.NEEDS_EVIDENCE, RequestState.IN_REVIEW, RequestState.APPROVED, RequestState.DECLINED}),
     RequestState.NEEDS_EVIDENCE: frozenset({RequestState.IN_REVIEW, RequestState.APPROVED, RequestState.DECLINED, RequestState.CANCELED}),
-    RequestState.IN_REVIEW: frozenset(
-        {RequestState.NEEDS_EVIDENCE, RequestState.APPROVED, RequestState.DECLINED, RequestState.CANCELED}
-    ),
+    RequestState.IN_REVIEW: frozenset({RequestState.NEEDS_EVIDENCE, RequestState.APPROVED, RequestState.DECLINED, RequestState.CANCELED}),
     RequestState.APPROVED: frozenset({RequestState.CANCELED}),  # only while nothing was sent
     RequestState.DECLINED: frozenset(),
     RequestState.CANCELED: frozenset(),

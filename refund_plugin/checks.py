@@ -1,0 +1,134 @@
+"""System checks: each is numbered and names the line that fixes it. `E` stops the site, `W` warns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import connection
+from django.template import TemplateDoesNotExist
+from django.template.loader import get_template
+from django.urls import NoReverseMatch, reverse
+
+from refund_plugin.conf import KEYS, Limit, Settings, settings
+from refund_plugin.errors import GatewayMisconfigured
+from refund_plugin.gateways.registry import build_gateway, gateway_kinds
+
+Configs = Sequence[AppConfig] | None
+
+
+@register("refund_plugin")
+def check_settings(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E001-E004: unknown keys, wrong types, unknown time zone."""
+    raw = getattr(django_settings, "REFUND_PLUGIN", {})
+    if not isinstance(raw, Mapping):
+        return [Error("REFUND_PLUGIN is not a dict.", hint='Write REFUND_PLUGIN = {"STORE_NAME": "…"}.', id="refund_plugin.E001")]
+    found: list[CheckMessage] = []
+    for key in sorted(set(raw) - set(KEYS)):
+        hint = f"Remove it, or use one of: {', '.join(sorted(KEYS))}."
+        found.append(Error(f'REFUND_PLUGIN has an unknown key "{key}".', hint=hint, id="refund_plugin.E002"))
+    defaults = Settings()
+    for key in sorted(set(raw) & set(KEYS)):
+        default = getattr(defaults, KEYS[key].name)
+        if not _fits(raw[key], default):
+            wanted = "a pair (count, seconds)" if isinstance(default, Limit) else f"a {type(default).__name__}"
+            found.append(Error(f'REFUND_PLUGIN["{key}"] is not {wanted}.', hint=f"The default is {default!r}.", id="refund_plugin.E003"))
+    if found:
+        return found
+    try:
+        ZoneInfo(settings().zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        hint = 'Use an IANA name such as "Europe/Berlin".'
+        found.append(Error(f'REFUND_PLUGIN["TIMEZONE"] "{settings().zone}" is unknown.', hint=hint, id="refund_plugin.E004"))
+    return found
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, Limit):
+        pair = isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(number, int) for number in value)
+        return isinstance(value, Limit) or pair
+    if isinstance(default, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+@register("refund_plugin")
+def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """W001: no gateway; E005-E006: unknown kind or options."""
+    if check_settings(None):
+        return []
+    gateways = settings().gateways
+    if not gateways:
+        hint = 'Add REFUND_PLUGIN["GATEWAYS"] = {"default": {"kind": "stripe", "api_key": …, "webhook_secret": …}}.'
+        return [Warning("No payment gateway is configured: refunds cannot be sent.", hint=hint, id="refund_plugin.W001")]
+    found: list[CheckMessage] = []
+    for slug, options in gateways.items():
+        kind = str(options.get("kind", ""))
+        where = f'REFUND_PLUGIN["GATEWAYS"]["{slug}"]'
+        if kind not in gateway_kinds():
+            hint = f'Set "kind" to one of: {", ".join(sorted(gateway_kinds()))}.'
+            found.append(Error(f'{where} has an unknown kind "{kind}".', hint=hint, id="refund_plugin.E005"))
+            continue
+        try:
+            build_gateway(kind, {"account": slug, **options})
+        except GatewayMisconfigured as error:
+            found.append(
+                Error(f"{where}: {error}", hint="Compare with the gateway's options in docs/settings.md.", id="refund_plugin.E006")
+            )
+    return found
+
+
+@register("refund_plugin")
+def check_urls_and_template(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E007: the URLs are not included; E008: the host's base template does not exist."""
+    found: list[CheckMessage] = []
+    try:
+        reverse("refund_plugin:ask")
+    except NoReverseMatch:
+        hint = 'Add path("refunds/", include("refund_plugin.urls")) to your urlpatterns, before Wagtail\'s own.'
+        found.append(Error("The refund pages are not in your URLs.", hint=hint, id="refund_plugin.E007"))
+    name = settings().base_template
+    try:
+        get_template(name)
+    except TemplateDoesNotExist:
+        hint = 'Set REFUND_PLUGIN["BASE_TEMPLATE"] to the template that your own pages extend; it needs a block "content".'
+        found.append(Error(f'The base template "{name}" does not exist.', hint=hint, id="refund_plugin.E008"))
+    return found
+
+
+@register("refund_plugin")
+def check_apps(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """W002: Wagtail's models that the pages need are missing."""
+    needed = [name for name in ("wagtail", "cms_pages") if not _installed(name)]
+    hint = "Add them to INSTALLED_APPS."
+    return [Warning(f"Not in INSTALLED_APPS: {', '.join(needed)}.", hint=hint, id="refund_plugin.W002")] if needed else []
+
+
+def _installed(name: str) -> bool:
+    return any(entry == name or entry.startswith(f"{name}.") for entry in django_settings.INSTALLED_APPS)
+
+
+@register("refund_plugin", "database")
+def check_sqlite(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W003-W005: SQLite needs three lines to serve a web server and a worker at the same time."""
+    if connection.vendor != "sqlite":
+        return []
+    options = connection.settings_dict.get("OPTIONS", {})
+    found: list[CheckMessage] = []
+    where = 'DATABASES["default"]["OPTIONS"]'
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+        hint = f'Set {where}["transaction_mode"] = "IMMEDIATE", or two writers fail with "database is locked".'
+        found.append(Warning("SQLite begins transactions without the write lock.", hint=hint, id="refund_plugin.W003"))
+    if float(options.get("timeout", 5)) < 10:
+        hint = f'Set {where}["timeout"] = 20 (seconds).'
+        found.append(Warning("SQLite waits less than 10 seconds for a lock.", hint=hint, id="refund_plugin.W004"))
+    if "journal_mode=wal" not in str(options.get("init_command", "")).replace(" ", "").lower():
+        hint = f'Set {where}["init_command"] = "PRAGMA journal_mode=WAL;", so that readers and the writer do not block each other.'
+        found.append(Warning("SQLite does not use its write-ahead log.", hint=hint, id="refund_plugin.W005"))
+    return found

@@ -1,0 +1,53 @@
+"""Protocols through which lower rooms reach what editors wrote; an app with pages registers its implementation in `ready()`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class FrozenVersion(Protocol):
+    """What a page needs to know of a policy version to link to it."""
+
+    @property
+    def policy_id(self) -> int:
+        """The policy it belongs to."""
+
+    @property
+    def number(self) -> int:
+        """Its number within that policy."""
+
+
+class PolicyPages(Protocol):
+    """Where people read the refund policy."""
+
+    def policy_url(self, version: FrozenVersion, anchor: str = "") -> str:
+        """Return where exactly this version can be read, at the clause `anchor`; "" when no page shows it."""
+
+    def current_policy_url(self, store_id: int) -> str:
+        """Return where the store's policy can be read now; "" when no page shows it."""
+
+
+class NoPolicyPages:
+    """Stands in until an app with pages registers: there is nothing to link to."""
+
+    def policy_url(self, version: FrozenVersion, anchor: str = "") -> str:
+        """Return ""."""
+        return ""
+
+    def current_policy_url(self, store_id: int) -> str:
+        """Return ""."""
+        return ""
+
+
+_policy_pages: PolicyPages = NoPolicyPages()
+
+
+def register_policy_pages(pages: PolicyPages) -> None:
+    """Make `pages` answer from now on; called from `AppConfig.ready()`."""
+    global _policy_pages
+    _policy_pages = pages
+
+
+def policy_pages() -> PolicyPages:
+    """Return the registered implementation."""
+    return _policy_pages

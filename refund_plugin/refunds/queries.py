@@ -1,0 +1,136 @@
+"""Reads for lists and pages: the staff queue, one case, and what a customer asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import BigIntegerField, Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from refund_plugin.errors import NotFound
+from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
+
+_TROUBLE = Refund.objects.filter(
+    ~Q(needs_person="") | Q(state=RefundState.FAILED, successor__isnull=True), request=OuterRef("pk"), request__state=RequestState.APPROVED
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many requests stand where; a request whose answer and whose money both wait is one that needs a person."""
+
+    needs_person: int
+    in_review: int
+    needs_evidence: int
+    money: int
+    everything: int
+
+
+def needs_person() -> Q:
+    """Return the condition "a person must look": at the answer, at the customer's evidence, or at the money."""
+    return Q(state__in=OPEN_FOR_STAFF) | Exists(_TROUBLE)
+
+
+def money_needs_person() -> Q:
+    """Return the condition "the money of an approved request is stuck": a refund is flagged, or failed without a successor."""
+    return Q(Exists(_TROUBLE))
+
+
+def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QuerySet[RefundRequest]:
+    """Return requests for the staff's list, oldest first, with what a row shows.
+
+    Annotates `currency`, `amount_minor` (in minor units of it: what was granted, else what was paid for the units asked for)
+    and `trouble` (the money needs a person).
+
+    Args:
+        store_id: only this store's; None means every store.
+        filters: a condition such as `needs_person()`.
+    """
+    granted = Decision.objects.filter(request=OuterRef("pk"), amount_minor__gt=0).order_by("-id").values("amount_minor")[:1]
+    paid = Sum(F("line__paid_minor") * F("quantity") / F("line__quantity"), output_field=BigIntegerField())
+    at_stake = RequestLine.objects.filter(request=OuterRef("pk")).order_by().values("request").annotate(paid=paid).values("paid")
+    queue = RefundRequest.objects.select_related("purchase", "customer", "store").prefetch_related(
+        Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position"))
+    )
+    queue = queue.annotate(
+        amount_minor=Coalesce(Subquery(granted), Subquery(at_stake), output_field=BigIntegerField()),
+        trouble=Exists(_TROUBLE),
+        currency=F("purchase__currency"),
+    )
+    if store_id is not None:
+        queue = queue.filter(store_id=store_id)
+    if filters is not None:
+        queue = queue.filter(filters)
+    return queue.order_by("created_at", "reference")
+
+
+def queue_counts(store_id: int | None = None) -> QueueCounts:
+    """Count the requests of each kind, in one statement."""
+    requests = RefundRequest.objects.all() if store_id is None else RefundRequest.objects.filter(store_id=store_id)
+    counted = requests.aggregate(
+        needs_person=Count("pk", filter=needs_person()),
+        in_review=Count("pk", filter=Q(state=RequestState.IN_REVIEW)),
+        needs_evidence=Count("pk", filter=Q(state=RequestState.NEEDS_EVIDENCE)),
+        money=Count("pk", filter=money_needs_person()),
+        everything=Count("pk"),
+    )
+    return QueueCounts(**counted)
+
+
+def count_needing_person() -> int:
+    """Count the requests that need a person, in every store; for the menu."""
+    return RefundRequest.objects.filter(needs_person()).count()
+
+
+def next_case(after: RefundRequest) -> RefundRequest | None:
+    """Return the next request that needs a person: the oldest one younger than `after`, else the oldest of all but `after`."""
+    waiting = RefundRequest.objects.filter(needs_person()).exclude(pk=after.pk).order_by("created_at", "reference")
+    younger = Q(created_at__gt=after.created_at) | Q(created_at=after.created_at, reference__gt=after.reference)
+    return waiting.filter(younger).first() or waiting.first()
+
+
+def case(request_id: UUID | str) -> RefundRequest:
+    """Return one request with everything its page shows, in a fixed number of statements.
+
+    Raises:
+        NotFound: there is no such request.
+    """
+    refunds = Refund.objects.select_related("payment", "account", "successor").order_by("created_at", "id")
+    found = (
+        RefundRequest.objects.select_related("store", "purchase", "customer", "policy_version__policy")
+        .prefetch_related(
+            Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")),
+            Prefetch("decisions", Decision.objects.order_by("id")),
+            Prefetch("refunds", refunds.prefetch_related("allocations__line", Prefetch("attempts", Attempt.objects.order_by("number")))),
+            "purchase__payments",
+        )
+        .filter(pk=request_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _for_lists() -> QuerySet[RefundRequest]:
+    return (
+        RefundRequest.objects.select_related("store", "purchase", "customer")
+        .prefetch_related(
+            Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")), "decisions", "refunds__payment"
+        )
+        .order_by("-created_at", "-reference")
+    )
+
+
+def requests_of_customer(customer_ids: Collection[int]) -> QuerySet[RefundRequest]:
+    """Return what these customers asked for, newest first, with lines, decisions and refunds."""
+    return _for_lists().filter(customer_id__in=customer_ids)
+
+
+def requests_of_user(user: AbstractBaseUser) -> QuerySet[RefundRequest]:
+    """Return what a signed-in person asked for, in every store, newest first, with lines, decisions and refunds."""
+    return _for_lists().filter(customer__user=user)

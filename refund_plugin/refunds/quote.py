@@ -1,0 +1,134 @@
+"""Can this be refunded, how much, why, until when: the same evaluation before and at the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from refund_plugin.errors import AlreadyRefunded, InvalidInput, QuantityTooHigh
+from refund_plugin.gateways.services import gateway_for
+from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
+from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.policies.queries import load_version, version_in_force
+from refund_plugin.refunds.facts import gather_facts
+from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
+
+NO_POLICY = PolicyDocument(clauses=())
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """The verdict on one line for `quantity` of its units."""
+
+    line: PurchaseLine
+    quantity: int
+    facts: LineFacts
+    verdict: LineVerdict
+
+    @property
+    def max_quantity(self) -> int:
+        """Units that are neither refunded nor on their way."""
+        return self.line.quantity_left
+
+    @property
+    def amount(self) -> Money:
+        """What comes back when the verdict stands; zero when it declines."""
+        return Money(self.verdict.amount_minor if self.askable else 0, self.facts.currency)
+
+    @property
+    def askable(self) -> bool:
+        """Whether asking leads to money, at once or after a person has looked."""
+        return self.verdict.outcome != Outcome.DECLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What the policy in force on the day of the purchase says about it now.
+
+    Attributes:
+        version: None when no policy was in force on that day; a person decides then.
+    """
+
+    purchase: Purchase
+    version: PolicyVersion | None
+    document: PolicyDocument
+    lines: Sequence[QuoteLine]
+    payments: Sequence[Payment]
+    now: datetime
+
+    @property
+    def total(self) -> Money:
+        """What can come back for all lines together, now or after a person has looked."""
+        return sum((line.amount for line in self.lines), Money.zero(self.purchase.currency))
+
+    @property
+    def certain(self) -> Money:
+        """What comes back without a person."""
+        approved = (line.amount for line in self.lines if line.verdict.outcome == Outcome.APPROVE)
+        return sum(approved, Money.zero(self.purchase.currency))
+
+    @property
+    def left_on_payments(self) -> Money:
+        """What the payments still allow."""
+        return sum((payment.left for payment in self.payments), Money.zero(self.purchase.currency))
+
+
+def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None = None, now: datetime) -> Quote:
+    """Judge the lines of a purchase; changes nothing.
+
+    Args:
+        purchase: with its store loaded.
+        quantities: units asked for by line id; only these lines are judged. All lines, with all that is left, when omitted.
+        now: UTC.
+    Raises:
+        InvalidInput: a line of another purchase, or a quantity below one.
+        QuantityTooHigh: more than is left on a line.
+        AlreadyRefunded: nothing is left on a line that was asked for.
+    """
+    lines = list(purchase.lines.all())
+    if quantities is not None:
+        check_quantities(lines=lines, quantities=quantities)
+        lines = [line for line in lines if line.pk in quantities]
+    payments = list(purchase.payments.select_related("account"))
+    version = version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
+    document = load_version(version) if version else NO_POLICY
+    facts = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, now=now)
+    step = amount_step(payments=payments, currency=purchase.currency)
+    judged = [
+        QuoteLine(line, facts[line.pk].asked_quantity, facts[line.pk], evaluate(document, facts[line.pk], step=step)) for line in lines
+    ]
+    return Quote(purchase=purchase, version=version, document=document, lines=judged, payments=payments, now=now)
+
+
+def amount_step(*, payments: Sequence[Payment], currency: str) -> int:
+    """Return the step, in minor units, that every payment's gateway accepts."""
+    return max((gateway_for(payment.account).step(currency) for payment in payments), default=1)
+
+
+def check_quantities(*, lines: Sequence[PurchaseLine], quantities: Mapping[int, int]) -> None:
+    """Validate what was asked for against what is left.
+
+    Raises:
+        InvalidInput, QuantityTooHigh, AlreadyRefunded: as in `quote_purchase`; `field` is `lines`.
+    """
+    by_id = {line.pk: line for line in lines}
+    if not quantities:
+        raise InvalidInput(_("Choose at least one thing to refund."), field="lines")
+    for line_id, quantity in quantities.items():
+        line = by_id.get(line_id)
+        if line is None:
+            raise InvalidInput(_("This purchase has no such line."), field="lines")
+        if quantity < 1:
+            raise InvalidInput(_("Ask for at least one of “%(name)s”.") % {"name": line.name}, field="lines")
+        if line.quantity_left <= 0 or line.left_minor <= 0:
+            raise AlreadyRefunded(_("“%(name)s” was already refunded, or its refund is on its way.") % {"name": line.name}, field="lines")
+        if quantity > line.quantity_left:
+            message = ngettext(
+                "Only %(left)d of “%(name)s” is left to refund.", "Only %(left)d of “%(name)s” are left to refund.", line.quantity_left
+            )
+            raise QuantityTooHigh(message % {"left": line.quantity_left, "name": line.name}, field="lines")

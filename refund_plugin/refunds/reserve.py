@@ -1,0 +1,220 @@
+"""Split an approved amount over payments and lines, and hold it: guarded updates, with check constraints behind them.
+
+Callers hold the lock on the purchase (lock order: purchase, payments by id, refunds by id).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Case, F, IntegerField, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+from refund_plugin.errors import ExceedsBalance
+from refund_plugin.money import Money, share_of
+from refund_plugin.orders.models import Payment, PurchaseLine
+from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundOrigin, RefundRequest
+
+
+@dataclass(frozen=True, slots=True)
+class LineGrant:
+    """What one line gets back: `amount_minor` (tax included) for `quantity` units."""
+
+    line: PurchaseLine
+    quantity: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The share of one line's grant that one payment pays."""
+
+    line: PurchaseLine
+    quantity: int
+    gross_minor: int
+    tax_minor: int
+
+
+def split_over_payments(*, total_minor: int, left: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Choose how much each payment gives back: an exact match, else the smallest that covers, else the largest first.
+
+    Args:
+        left: (payment id, minor units left) of every payment.
+    Returns:
+        (payment id, minor units) of the payments used, in the order of ids.
+    Raises:
+        ExceedsBalance: all payments together have less left.
+    """
+    if total_minor > sum(amount for _payment, amount in left):
+        raise ExceedsBalance
+    exact = [payment for payment, amount in left if amount == total_minor]
+    covering = sorted((amount, payment) for payment, amount in left if amount > total_minor)
+    if exact:
+        return [(min(exact), total_minor)]
+    if covering:
+        return [(covering[0][1], total_minor)]
+    chosen, open_minor = [], total_minor
+    for payment, amount in sorted(left, key=lambda item: (-item[1], item[0])):
+        used = min(amount, open_minor)
+        if used:
+            chosen.append((payment, used))
+            open_minor -= used
+    return sorted(chosen)
+
+
+def tax_of(*, line: PurchaseLine, gross_minor: int, refunded_gross_minor: int, refunded_tax_minor: int) -> int:
+    """Return the tax within `gross_minor`, so that the tax of all refunds of a line adds up to the line's own tax.
+
+    It is the tax due on everything refunded so far and now, rounded once, less what was already returned.
+    """
+    due = share_of(line.tax_minor, refunded_gross_minor + gross_minor, line.paid_minor) if line.paid_minor else 0
+    return min(max(due - refunded_tax_minor, 0), gross_minor, max(line.tax_minor - refunded_tax_minor, 0))
+
+
+def allocate_parts(*, grants: Sequence[LineGrant], amounts: Sequence[int]) -> list[list[Part]]:
+    """Fill each payment's amount with the lines in order; parts, quantities and tax add up exactly.
+
+    Args:
+        amounts: minor units per payment; they sum to the sum of the grants.
+    Returns:
+        The parts of each payment, in the order of `amounts`.
+    """
+    result: list[list[Part]] = []
+    queue = [grant for grant in grants if grant.amount_minor > 0]
+    index, given, tax_given = 0, 0, 0
+    for amount in amounts:
+        parts: list[Part] = []
+        open_minor = amount
+        while open_minor > 0:
+            grant = queue[index]
+            gross = min(open_minor, grant.amount_minor - given)
+            line = grant.line
+            tax = tax_of(
+                line=line,
+                gross_minor=gross,
+                refunded_gross_minor=line.held_minor + line.gone_minor + given,
+                refunded_tax_minor=line.refunded_tax_minor + tax_given,
+            )
+            # the units travel with the first part of their line, so that they are counted once
+            parts.append(Part(line, grant.quantity if given == 0 else 0, gross, tax))
+            open_minor -= gross
+            given, tax_given = given + gross, tax_given + tax
+            if given == grant.amount_minor:
+                index, given, tax_given = index + 1, 0, 0
+        result.append(parts)
+    return result
+
+
+def per_row(values: Mapping[int, int], *, sign: int = 1) -> Case:
+    """Return an expression that gives each row (by primary key) its own number."""
+    return Case(*(When(pk=pk, then=Value(sign * value)) for pk, value in values.items()), default=Value(0), output_field=IntegerField())
+
+
+def hold_lines(parts: Sequence[Part]) -> None:
+    """Hold amounts and quantities on lines, all or nothing, in one guarded update.
+
+    Raises:
+        ExceedsBalance: another request was faster on one of the lines.
+    """
+    gross: dict[int, int] = {}
+    quantity: dict[int, int] = {}
+    tax: dict[int, int] = {}
+    for part in parts:
+        gross[part.line.pk] = gross.get(part.line.pk, 0) + part.gross_minor
+        quantity[part.line.pk] = quantity.get(part.line.pk, 0) + part.quantity
+        tax[part.line.pk] = tax.get(part.line.pk, 0) + part.tax_minor
+    guarded = PurchaseLine.objects.filter(
+        pk__in=gross,
+        paid_minor__gte=F("held_minor") + F("gone_minor") + per_row(gross),
+        quantity__gte=F("held_quantity") + F("gone_quantity") + per_row(quantity),
+    )
+    changed = guarded.update(
+        held_minor=F("held_minor") + per_row(gross),
+        held_quantity=F("held_quantity") + per_row(quantity),
+        refunded_tax_minor=F("refunded_tax_minor") + per_row(tax),
+    )
+    if changed != len(gross):
+        raise ExceedsBalance(field="lines")
+
+
+def hold_payments(amounts: Mapping[int, int]) -> None:
+    """Hold minor units on payments (by id), all or nothing, in one guarded update.
+
+    Raises:
+        ExceedsBalance: another request was faster on one of the payments.
+    """
+    committed: Combinable = F("held_minor") + F("gone_minor") + F("disputed_minor") - F("over_minor")
+    guarded = Payment.objects.filter(pk__in=amounts, captured_minor__gte=committed + per_row(amounts))
+    if guarded.update(held_minor=F("held_minor") + per_row(amounts)) != len(amounts):
+        raise ExceedsBalance
+
+
+def do_reserve(
+    *,
+    request: RefundRequest,
+    decision: Decision,
+    grants: Sequence[LineGrant],
+    payments: Sequence[Payment],
+    origin: RefundOrigin,
+    now: datetime,
+) -> list[Refund]:
+    """Hold the granted money and make one refund per payment used. The purchase is locked by the caller.
+
+    Raises:
+        ExceedsBalance: lines or payments have less left.
+    """
+    total = sum(grant.amount_minor for grant in grants)
+    by_id = {payment.pk: payment for payment in payments}
+    chosen = split_over_payments(total_minor=total, left=[(payment.pk, payment.left.minor) for payment in payments])
+    parts = allocate_parts(grants=grants, amounts=[amount for _payment, amount in chosen])
+    hold_lines([part for group in parts for part in group])
+    hold_payments(dict(chosen))
+    refunds = Refund.objects.bulk_create(
+        new_refund(
+            request=request,
+            decision=decision,
+            payment=by_id[payment],
+            amount=Money(amount, request.purchase.currency),
+            origin=origin,
+            now=now,
+        )
+        for payment, amount in chosen
+    )
+    Allocation.objects.bulk_create(
+        Allocation(
+            refund=refund,
+            line=part.line,
+            quantity=part.quantity,
+            gross_minor=part.gross_minor,
+            tax_minor=part.tax_minor,
+            tax_rate_percent=part.line.tax_rate_percent,
+        )
+        for refund, group in zip(refunds, parts, strict=True)
+        for part in group
+    )
+    return refunds
+
+
+def new_refund(
+    *, request: RefundRequest, decision: Decision, payment: Payment, amount: Money, origin: RefundOrigin, now: datetime
+) -> Refund:
+    """Return an unsaved refund with the key it keeps for life."""
+    refund_id = uuid.uuid4()
+    return Refund(
+        id=refund_id,
+        request=request,
+        decision=decision,
+        payment=payment,
+        account_id=payment.account_id,
+        livemode=payment.livemode,
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        origin=origin,
+        idempotency_key=f"refund-{refund_id}",
+        due_at=Now(),
+        created_at=now,
+    )

@@ -1,0 +1,330 @@
+"""The verbs of a refund request: ask, cancel, approve, decline, ask for evidence, answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from refund_plugin.actor import ENGINE, Action, Actor, ActorKind
+from refund_plugin.errors import InvalidInput, RefundPluginError, Required, WrongState
+from refund_plugin.events import doorbell
+from refund_plugin.events.services import DomainEvent, record
+from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
+from refund_plugin.refunds import events
+from refund_plugin.refunds.authority import check_may, check_owns
+from refund_plugin.refunds.checks import (
+    MAX_MESSAGE,
+    check_amounts,
+    check_open,
+    check_reason,
+    check_submission,
+    suggested_amounts,
+)
+from refund_plugin.refunds.locks import lock_purchase, lock_request
+from refund_plugin.refunds.models import (
+    Decision,
+    DecisionOutcome,
+    Refund,
+    RefundOrigin,
+    RefundRequest,
+    RequestLine,
+)
+from refund_plugin.refunds.quote import Quote, quote_purchase
+from refund_plugin.refunds.release import release_refunds
+from refund_plugin.refunds.reserve import LineGrant, do_reserve
+from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
+from refund_plugin.rules import Outcome
+
+# no vowels and no look-alikes: a reference spells no word and survives the telephone
+ALPHABET = "23456789BCDFGHJKLMNPQRSTVWXZ"
+DRIVE = "refund_plugin.drive_refunds"
+
+
+def request_refund(
+    *,
+    purchase_id: int,
+    lines: Mapping[int, int],
+    reason: str,
+    by: Actor,
+    submission_key: str,
+    now: datetime,
+    message: str = "",
+    channel: str = "web",
+    locale: str = "",
+    wants_person: bool = False,
+) -> RefundRequest:
+    """Ask for a refund: judged at once by the policy of the day of the purchase, and the money held when it approves.
+
+    Lines that the policy declines are refused, or looked at by a person when `wants_person` is set. If any line needs a
+    person, the whole request waits for one decision.
+
+    Args:
+        lines: units asked for, by line id.
+        reason: a value of `RequestReason`.
+        submission_key: one per form; asking again with the same key returns the first request and changes nothing.
+        now: UTC.
+    Raises:
+        NotFound: unknown purchase, or not the actor's own.
+        InvalidInput, QuantityTooHigh, AlreadyRefunded: see `quote_purchase`.
+        ExceedsBalance: another request was faster.
+    """
+    check_submission(reason=reason, message=message, submission_key=submission_key)
+    try:
+        with transaction.atomic(durable=True):
+            purchase = lock_purchase(purchase_id)
+            check_owns(purchase=purchase, by=by)
+            quote = quote_purchase(purchase=purchase, quantities=lines, now=now)
+            outcome = judge(quote, wants_person=wants_person)
+            request = RefundRequest.objects.create(
+                reference="R-" + "".join(secrets.choice(ALPHABET) for _n in range(6)),
+                store=purchase.store,
+                purchase=purchase,
+                customer=purchase.customer,
+                state=_STATE_OF[outcome],
+                reason=reason,
+                message=message,
+                wants_person=wants_person,
+                submission_key=submission_key,
+                policy_version=quote.version,
+                channel=channel,
+                locale=locale or purchase.customer.locale,
+                tracking_nonce=secrets.token_hex(16),
+                created_at=now,
+                changed_at=now,
+            )
+            RequestLine.objects.bulk_create(RequestLine(request=request, line=line.line, quantity=line.quantity) for line in quote.lines)
+            _do_decide_by_policy(request, quote, outcome, by=by, now=now)
+    except (IntegrityError, RefundPluginError):
+        first = RefundRequest.objects.filter(purchase_id=purchase_id, submission_key=submission_key).first()
+        if first is None:
+            raise
+        check_owns(purchase=first.purchase, by=by)
+        return first
+    return request
+
+
+def judge(quote: Quote, *, wants_person: bool) -> DecisionOutcome:
+    """Return what becomes of a request for the lines of a quote."""
+    outcomes = {line.verdict.outcome for line in quote.lines}
+    if Outcome.REVIEW in outcomes or (wants_person and Outcome.DECLINE in outcomes):
+        return DecisionOutcome.REVIEW
+    if outcomes == {Outcome.DECLINE}:
+        return DecisionOutcome.DECLINED
+    if quote.certain.minor == 0 or quote.certain > quote.left_on_payments:
+        return DecisionOutcome.REVIEW  # the policy approves, but the payments do not carry it
+    return DecisionOutcome.APPROVED
+
+
+_STATE_OF = {
+    DecisionOutcome.APPROVED: RequestState.APPROVED,
+    DecisionOutcome.DECLINED: RequestState.DECLINED,
+    DecisionOutcome.REVIEW: RequestState.IN_REVIEW,
+}
+_EVENT_OF = {
+    DecisionOutcome.APPROVED: events.REQUEST_APPROVED,
+    DecisionOutcome.DECLINED: events.REQUEST_DECLINED,
+    DecisionOutcome.REVIEW: events.REQUEST_IN_REVIEW,
+}
+
+
+def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: DecisionOutcome, *, by: Actor, now: datetime) -> None:
+    granted = {
+        line.line.pk: line.verdict.amount_minor if outcome == DecisionOutcome.APPROVED and line.verdict.outcome == Outcome.APPROVE else 0
+        for line in quote.lines
+    }
+    decision = Decision.objects.create(
+        request=request,
+        outcome=outcome,
+        policy_version=quote.version,
+        facts=[line.facts.as_json() for line in quote.lines],
+        verdicts=[line.verdict.as_json() for line in quote.lines],
+        amounts={str(pk): amount for pk, amount in granted.items()},
+        amount_minor=sum(granted.values()),
+        currency=quote.purchase.currency,
+        actor_kind=ENGINE.kind,
+        actor_label=ENGINE.label,
+        decided_at=now,
+    )
+    if outcome == DecisionOutcome.APPROVED:
+        grants = [LineGrant(line.line, line.quantity, granted[line.line.pk]) for line in quote.lines]
+        _do_send(request, decision, grants, quote.payments, origin=RefundOrigin.ENGINE, now=now)
+    record(
+        events.request_event(events.REQUEST_SUBMITTED, request, by, outcome=outcome.value),
+        events.request_event(
+            _EVENT_OF[outcome], request, ENGINE, decision=decision.pk, amount_minor=decision.amount_minor, currency=decision.currency
+        ),
+        now=now,
+    )
+
+
+def _do_send(
+    request: RefundRequest,
+    decision: Decision,
+    grants: Sequence[LineGrant],
+    payments: Sequence[Payment],
+    *,
+    origin: RefundOrigin,
+    now: datetime,
+) -> list[Refund]:
+    refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, origin=origin, now=now)
+    doorbell.ring(DRIVE)
+    return refunds
+
+
+def approve_request(*, request_id: UUID, by: Actor, reason: str, now: datetime, amounts: Mapping[int, int] | None = None) -> RefundRequest:
+    """Approve a request, fully or for less, and hold the money.
+
+    Args:
+        amounts: minor units by line id; the verdicts' own amounts when omitted. A line that is missing gets nothing.
+        reason: recorded with the decision; required.
+        now: UTC.
+    Raises:
+        NotFound, NotAllowed: see `check_may`.
+        WrongState: the request is not open.
+        InvalidInput: an amount below zero, above what is left, or none at all; a missing reason.
+        ExceedsBalance: more than is left on the purchase's payments.
+    """
+    check_reason(reason)
+    with transaction.atomic(durable=True):
+        request = lock_request(request_id)
+        # visible at all?
+        check_may(request=request, by=by, action=Action.APPROVE)
+        check_open(request, RequestState.APPROVED)
+        engine = request.decisions.exclude(verdicts=[]).first()
+        suggested = suggested_amounts(engine) if engine else {}
+        asked = list(request.lines.select_related("line"))
+        granted = {item.line_id: (suggested if amounts is None else amounts).get(item.line_id, 0) for item in asked}
+        check_amounts(asked=asked, granted=granted, amounts=amounts or {}, currency=request.purchase.currency)
+        check_may(request=request, by=by, action=Action.APPROVE, amount=Money(sum(granted.values()), request.purchase.currency))
+        decision = _do_record_decision(
+            request, DecisionOutcome.APPROVED, by=by, reason=reason, granted=granted, override=granted != suggested, now=now
+        )
+        grants = [LineGrant(item.line, item.quantity, granted[item.line_id]) for item in asked]
+        payments = list(request.purchase.payments.select_related("account"))
+        _do_send(request, decision, grants, payments, origin=RefundOrigin.STAFF, now=now)
+        _do_move(request, RequestState.APPROVED, now=now)
+        record(_decision_event(events.REQUEST_APPROVED, request, decision, by), now=now)
+    return request
+
+
+def decline_request(*, request_id: UUID, by: Actor, reason: str, now: datetime) -> RefundRequest:
+    """Decline a request that is open.
+
+    Args:
+        reason: told to the customer; required.
+    Raises:
+        NotFound, NotAllowed, WrongState, Required: as in `approve_request`.
+    """
+    check_reason(reason)
+    with transaction.atomic(durable=True):
+        request = lock_request(request_id)
+        check_may(request=request, by=by, action=Action.DECLINE)
+        check_open(request, RequestState.DECLINED)
+        engine = request.decisions.exclude(verdicts=[]).first()
+        override = bool(engine and any(suggested_amounts(engine).values()))
+        decision = _do_record_decision(request, DecisionOutcome.DECLINED, by=by, reason=reason, granted={}, override=override, now=now)
+        _do_move(request, RequestState.DECLINED, now=now)
+        record(_decision_event(events.REQUEST_DECLINED, request, decision, by), now=now)
+    return request
+
+
+def ask_for_evidence(*, request_id: UUID, by: Actor, question: str, now: datetime) -> RefundRequest:
+    """Ask the customer for something that is needed to decide.
+
+    Raises:
+        NotFound, NotAllowed, WrongState: as in `approve_request`.
+        Required: no question.
+    """
+    if not question.strip():
+        raise Required(_("Write what you need from the customer."), field="question")
+    with transaction.atomic(durable=True):
+        request = lock_request(request_id)
+        check_may(request=request, by=by, action=Action.ASK_EVIDENCE)
+        check_open(request, RequestState.NEEDS_EVIDENCE)
+        decision = _do_record_decision(request, DecisionOutcome.EVIDENCE, by=by, reason=question, granted={}, override=False, now=now)
+        request.evidence_question = question
+        _do_move(request, RequestState.NEEDS_EVIDENCE, now=now)
+        record(_decision_event(events.EVIDENCE_ASKED, request, decision, by), now=now)
+    return request
+
+
+def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime) -> RefundRequest:
+    """Give the evidence that was asked for; the request goes back to review.
+
+    Raises:
+        NotFound: not the actor's own request.
+        WrongState: nothing was asked.
+        Required, InvalidInput: no message, or an overlong one.
+    """
+    if not message.strip():
+        raise Required(_("Write your answer."), field="message")
+    if len(message) > MAX_MESSAGE:
+        raise InvalidInput(_("Please keep your message under %(max)d characters.") % {"max": MAX_MESSAGE}, field="message")
+    with transaction.atomic(durable=True):
+        request = lock_request(request_id)
+        check_owns(purchase=request.purchase, by=by)
+        if request.state != RequestState.NEEDS_EVIDENCE:
+            raise WrongState
+        request.message = f"{request.message}\n\n{message}".strip()
+        request.evidence_question = ""
+        _do_move(request, RequestState.IN_REVIEW, now=now)
+        record(events.request_event(events.EVIDENCE_GIVEN, request, by), now=now)
+    return request
+
+
+def cancel_request(*, request_id: UUID, by: Actor, now: datetime) -> RefundRequest:
+    """Take a request back; possible until money has been sent.
+
+    Raises:
+        NotFound, NotAllowed: not the actor's own request, nor staff of its store.
+        WrongState: it is decided already, or money is on its way.
+    """
+    with transaction.atomic(durable=True):
+        request = lock_request(request_id)
+        check_owns(purchase=request.purchase, by=by)
+        if by.kind in (ActorKind.STAFF, ActorKind.SERVICE):
+            check_may(request=request, by=by, action=Action.DECLINE)
+        if RequestState.CANCELED not in REQUEST_TRANSITIONS[request.state]:
+            raise WrongState
+        refunds = list(Refund.objects.select_for_update().filter(request=request).order_by("id"))
+        if any(refund.state != RefundState.RESERVED or refund.attempt_count or refund.lease_until for refund in refunds):
+            raise WrongState(_("The money is already on its way, so this can no longer be taken back."))
+        release_refunds(refunds, now=now)
+        _do_move(request, RequestState.CANCELED, now=now)
+        record(events.request_event(events.REQUEST_CANCELED, request, by), now=now)
+    return request
+
+
+def _do_record_decision(
+    request: RefundRequest, outcome: DecisionOutcome, *, by: Actor, reason: str, granted: Mapping[int, int], override: bool, now: datetime
+) -> Decision:
+    return Decision.objects.create(
+        request=request,
+        outcome=outcome,
+        policy_version=request.policy_version,
+        amounts={str(pk): amount for pk, amount in granted.items()},
+        amount_minor=sum(granted.values()),
+        currency=request.purchase.currency,
+        reason=reason,
+        is_override=override,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        actor_label=by.label,
+        decided_at=now,
+    )
+
+
+def _decision_event(kind: str, request: RefundRequest, decision: Decision, by: Actor) -> DomainEvent:
+    return events.request_event(kind, request, by, decision=decision.pk, amount_minor=decision.amount_minor, currency=decision.currency)
+
+
+def _do_move(request: RefundRequest, state: RequestState, *, now: datetime) -> None:
+    request.state = state
+    request.changed_at = now
+    request.save(update_fields=["state", "changed_at", "message", "evidence_question"])

@@ -1,0 +1,28 @@
+"""Celery tasks: doorbells and the sweep. They carry no arguments, because the rows are the queue."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from refund_plugin import clock
+from refund_plugin.events.services import deliver_due
+from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.sweep import sweep_once
+
+
+@shared_task(name="refund_plugin.drive_refunds", ignore_result=True)
+def drive() -> None:
+    """Send what is due."""
+    drive_refunds()
+
+
+@shared_task(name="refund_plugin.deliver_events", ignore_result=True)
+def deliver() -> None:
+    """Deliver events to their subscribers."""
+    deliver_due()
+
+
+@shared_task(name="refund_plugin.sweep", ignore_result=True)
+def sweep() -> None:
+    """Find the work nobody rang for."""
+    sweep_once(clock.now())

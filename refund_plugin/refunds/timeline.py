@@ -1,0 +1,182 @@
+"""The steps of a request with their times, for customers and staff: never a claim that the rows do not prove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
+from refund_plugin.refunds.states import RefundState, RequestState, Settlement
+
+DONE, NOW, NEXT, PROBLEM = "done", "now", "next", "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step; `state` is `done`, `now`, `next` or `problem`; `at` is UTC."""
+
+    code: str
+    title: str
+    state: str
+    at: datetime | None = None
+    detail: str = ""
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What a customer sees of a request.
+
+    Attributes:
+        status_code: stable name of the status, for programs.
+        final: nothing will change any more by itself.
+    """
+
+    status_code: str
+    settlement: Settlement
+    final: bool
+    amount: Money
+    next_step: str
+    steps: Sequence[Step] = field(default_factory=tuple)
+
+
+def settlement_of(refunds: Sequence[Refund]) -> Settlement:
+    """Derive what has become of the money from its refunds; superseded ones do not count."""
+    superseded = {refund.supersedes_id for refund in refunds}
+    live = [refund for refund in refunds if refund.pk not in superseded and refund.state != RefundState.CANCELED]
+    if not live:
+        return Settlement.NONE
+    if any(refund.state == RefundState.FAILED or refund.needs_person for refund in live):
+        return Settlement.NEEDS_PERSON
+    done = sum(refund.state == RefundState.SUCCEEDED for refund in live)
+    if done == len(live):
+        return Settlement.COMPLETE
+    return Settlement.PARTIAL if done else Settlement.IN_PROGRESS
+
+
+def payment_name(payment: Payment) -> str:
+    """Return how people call the means of payment: `Visa •••• 4242`."""
+    brand = payment.brand.title() or {"card": _("your card"), "sepa_debit": _("your bank account")}.get(
+        payment.method, _("the way you paid")
+    )
+    return f"{brand} •••• {payment.last4}" if payment.last4 else str(brand)
+
+
+def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
+    """Return the steps of a request; reads its decisions and refunds (with payments), prefetched or not.
+
+    Args:
+        for_staff: add who decided and why.
+    """
+    decisions = list(request.decisions.all())
+    refunds = list(request.refunds.all())
+    settlement = settlement_of(refunds)
+    amount = _granted(request, decisions)
+    steps = [Step("asked", _("You asked for a refund") if not for_staff else _("Asked for a refund"), DONE, request.created_at)]
+    for decision in decisions:
+        steps.append(_decision_step(decision, for_staff))
+    steps += _waiting_steps(request)
+    superseded = {refund.supersedes_id for refund in refunds}
+    for refund in refunds:
+        if refund.pk not in superseded or for_staff:
+            steps += _money_steps(refund)
+    if request.state == RequestState.CANCELED:
+        steps.append(Step("canceled", _("You took the request back") if not for_staff else _("Taken back"), DONE, request.changed_at))
+    status = _status(request, settlement)
+    return Timeline(
+        status_code=status,
+        settlement=settlement,
+        final=status in ("declined", "canceled", "refunded"),
+        amount=amount,
+        next_step=str(NEXT_STEPS[status]),
+        steps=steps,
+    )
+
+
+def _granted(request: RefundRequest, decisions: Sequence[Decision]) -> Money:
+    approved = [decision for decision in decisions if decision.outcome == DecisionOutcome.APPROVED]
+    return approved[-1].amount if approved else Money.zero(request.purchase.currency)
+
+
+def _decision_step(decision: Decision, for_staff: bool) -> Step:
+    by_policy = decision.actor_kind == "engine"
+    titles = {
+        DecisionOutcome.APPROVED: _("Approved, by the policy") if by_policy else _("Approved"),
+        DecisionOutcome.DECLINED: _("Declined, by the policy") if by_policy else _("Declined"),
+        DecisionOutcome.REVIEW: _("A person looks at it"),
+        DecisionOutcome.EVIDENCE: _("We asked you a question") if not for_staff else _("Evidence asked for"),
+    }
+    detail = decision.reason if decision.reason and (for_staff or decision.outcome != DecisionOutcome.APPROVED) else ""
+    if for_staff and decision.actor_label and not by_policy:
+        detail = f"{decision.actor_label}: {detail}"
+    amount = decision.amount if decision.outcome == DecisionOutcome.APPROVED else None
+    return Step(decision.outcome, titles[DecisionOutcome(decision.outcome)], DONE, decision.decided_at, detail, amount)
+
+
+def _waiting_steps(request: RefundRequest) -> list[Step]:
+    if request.state == RequestState.IN_REVIEW:
+        return [
+            Step("deciding", _("We decide"), NOW, detail=_("usually within two working days")),
+            Step("told", _("We write to you"), NEXT),
+        ]
+    if request.state == RequestState.NEEDS_EVIDENCE:
+        return [Step("your_answer", _("Your answer"), NOW, detail=request.evidence_question), Step("deciding", _("We decide"), NEXT)]
+    return []
+
+
+def _money_steps(refund: Refund) -> list[Step]:
+    name, amount = payment_name(refund.payment), refund.amount
+    sent = Step("sent", _("Sent to %(name)s") % {"name": name}, DONE, refund.first_sent_at, amount=amount)
+    finished = Step("finished", _("Finished"), NEXT)
+    if refund.state == RefundState.SUCCEEDED:
+        return [sent, Step("refunded", _("Refunded to %(name)s") % {"name": name}, DONE, refund.settled_at, arrival(refund), amount)]
+    if refund.state == RefundState.PENDING:
+        return [sent, Step("booking", _("Your bank books it"), NOW, detail=arrival(refund), amount=amount), finished]
+    if refund.state == RefundState.UNKNOWN:
+        checking = _("The payment provider has not confirmed it yet. We ask again until it does; it is never sent twice.")
+        return [Step("checking", _("We check that the money has left"), NOW, refund.first_sent_at, checking, amount), finished]
+    if refund.state == RefundState.FAILED:
+        detail = _("The payment provider could not send it. A person is looking for another way; you need not do anything.")
+        return [Step("failed", _("The money did not go through"), PROBLEM, refund.settled_at, detail, amount)]
+    if refund.state == RefundState.CANCELED:
+        return []
+    sending = Step("sending", _("We send the money to %(name)s") % {"name": name}, NOW, detail=_("this takes a few seconds"), amount=amount)
+    return [sending, finished]
+
+
+def arrival(refund: Refund) -> str:
+    """Return when the customer's bank usually shows the money. Source: Stripe, "Refund destinations": 5-10 business days for cards."""
+    if refund.payment.method == "sepa_debit":
+        return _("banks usually show it within 3 to 5 working days")
+    return _("banks usually show it within 5 to 10 working days")
+
+
+def _status(request: RefundRequest, settlement: Settlement) -> str:
+    if request.state != RequestState.APPROVED:
+        return str(request.state)
+    return {
+        Settlement.NONE: "approved",
+        Settlement.IN_PROGRESS: "sending",
+        Settlement.PARTIAL: "sending",
+        Settlement.COMPLETE: "refunded",
+        Settlement.NEEDS_PERSON: "needs_person",
+    }[settlement]
+
+
+NEXT_STEPS = {
+    RequestState.SUBMITTED: _lazy("We are looking at your request."),
+    RequestState.IN_REVIEW: _lazy("A person looks at your request, usually within two working days. We write to you."),
+    RequestState.NEEDS_EVIDENCE: _lazy("We need an answer from you before we can decide."),
+    RequestState.DECLINED: _lazy("Nothing will be refunded. If the facts are wrong or it does not work, tell us."),
+    RequestState.CANCELED: _lazy("You took the request back. You can ask again while the policy allows it."),
+    "approved": _lazy("The money is about to be sent."),
+    "sending": _lazy("The money is on its way. Nothing is left for you to do."),
+    "refunded": _lazy("The money has left us. Your bank usually shows it within 5 to 10 working days."),
+    "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
+}
