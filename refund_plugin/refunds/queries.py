@@ -14,8 +14,9 @@ from refund_plugin.errors import NotFound
 from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
 
+# a failed refund is answered by its successor; any other flag (the gateway contradicts itself) stays a person's matter
 _TROUBLE = Refund.objects.filter(
-    ~Q(needs_person="") | Q(state=RefundState.FAILED, successor__isnull=True), request=OuterRef("pk"), request__state=RequestState.APPROVED
+    Q(state=RefundState.FAILED, successor__isnull=True) | (~Q(needs_person="") & ~Q(state=RefundState.FAILED)), request=OuterRef("pk")
 )
 
 
@@ -36,7 +37,7 @@ def needs_person() -> Q:
 
 
 def money_needs_person() -> Q:
-    """Return the condition "the money of an approved request is stuck": a refund is flagged, or failed without a successor."""
+    """Return the condition "the money is stuck": a refund is flagged, or failed without a successor."""
     return Q(Exists(_TROUBLE))
 
 

@@ -13,18 +13,13 @@ from django.utils.translation import gettext as _
 from refund_plugin.actor import ENGINE, Action, Actor, ActorKind
 from refund_plugin.errors import InvalidInput, RefundPluginError, Required, WrongState
 from refund_plugin.events import doorbell
-from refund_plugin.events.services import DomainEvent, record
-from refund_plugin.money import Money
+from refund_plugin.events.services import record
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may, check_owns
 from refund_plugin.refunds.checks import (
     MAX_MESSAGE,
-    check_amounts,
-    check_open,
-    check_reason,
     check_submission,
-    suggested_amounts,
 )
 from refund_plugin.refunds.locks import lock_purchase, lock_request
 from refund_plugin.refunds.models import (
@@ -153,7 +148,7 @@ def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: Decision
     )
     if outcome == DecisionOutcome.APPROVED:
         grants = [LineGrant(line.line, line.quantity, granted[line.line.pk]) for line in quote.lines]
-        _do_send(request, decision, grants, quote.payments, origin=RefundOrigin.ENGINE, now=now)
+        do_send(request, decision, grants, quote.payments, origin=RefundOrigin.ENGINE, now=now)
     record(
         events.request_event(events.REQUEST_SUBMITTED, request, by, outcome=outcome.value),
         events.request_event(
@@ -163,7 +158,7 @@ def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: Decision
     )
 
 
-def _do_send(
+def do_send(
     request: RefundRequest,
     decision: Decision,
     grants: Sequence[LineGrant],
@@ -175,83 +170,6 @@ def _do_send(
     refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, origin=origin, now=now)
     doorbell.ring(DRIVE)
     return refunds
-
-
-def approve_request(*, request_id: UUID, by: Actor, reason: str, now: datetime, amounts: Mapping[int, int] | None = None) -> RefundRequest:
-    """Approve a request, fully or for less, and hold the money.
-
-    Args:
-        amounts: minor units by line id; the verdicts' own amounts when omitted. A line that is missing gets nothing.
-        reason: recorded with the decision; required.
-        now: UTC.
-    Raises:
-        NotFound, NotAllowed: see `check_may`.
-        WrongState: the request is not open.
-        InvalidInput: an amount below zero, above what is left, or none at all; a missing reason.
-        ExceedsBalance: more than is left on the purchase's payments.
-    """
-    check_reason(reason)
-    with transaction.atomic(durable=True):
-        request = lock_request(request_id)
-        # visible at all?
-        check_may(request=request, by=by, action=Action.APPROVE)
-        check_open(request, RequestState.APPROVED)
-        engine = request.decisions.exclude(verdicts=[]).first()
-        suggested = suggested_amounts(engine) if engine else {}
-        asked = list(request.lines.select_related("line"))
-        granted = {item.line_id: (suggested if amounts is None else amounts).get(item.line_id, 0) for item in asked}
-        check_amounts(asked=asked, granted=granted, amounts=amounts or {}, currency=request.purchase.currency)
-        check_may(request=request, by=by, action=Action.APPROVE, amount=Money(sum(granted.values()), request.purchase.currency))
-        decision = _do_record_decision(
-            request, DecisionOutcome.APPROVED, by=by, reason=reason, granted=granted, override=granted != suggested, now=now
-        )
-        grants = [LineGrant(item.line, item.quantity, granted[item.line_id]) for item in asked]
-        payments = list(request.purchase.payments.select_related("account"))
-        _do_send(request, decision, grants, payments, origin=RefundOrigin.STAFF, now=now)
-        _do_move(request, RequestState.APPROVED, now=now)
-        record(_decision_event(events.REQUEST_APPROVED, request, decision, by), now=now)
-    return request
-
-
-def decline_request(*, request_id: UUID, by: Actor, reason: str, now: datetime) -> RefundRequest:
-    """Decline a request that is open.
-
-    Args:
-        reason: told to the customer; required.
-    Raises:
-        NotFound, NotAllowed, WrongState, Required: as in `approve_request`.
-    """
-    check_reason(reason)
-    with transaction.atomic(durable=True):
-        request = lock_request(request_id)
-        check_may(request=request, by=by, action=Action.DECLINE)
-        check_open(request, RequestState.DECLINED)
-        engine = request.decisions.exclude(verdicts=[]).first()
-        override = bool(engine and any(suggested_amounts(engine).values()))
-        decision = _do_record_decision(request, DecisionOutcome.DECLINED, by=by, reason=reason, granted={}, override=override, now=now)
-        _do_move(request, RequestState.DECLINED, now=now)
-        record(_decision_event(events.REQUEST_DECLINED, request, decision, by), now=now)
-    return request
-
-
-def ask_for_evidence(*, request_id: UUID, by: Actor, question: str, now: datetime) -> RefundRequest:
-    """Ask the customer for something that is needed to decide.
-
-    Raises:
-        NotFound, NotAllowed, WrongState: as in `approve_request`.
-        Required: no question.
-    """
-    if not question.strip():
-        raise Required(_("Write what you need from the customer."), field="question")
-    with transaction.atomic(durable=True):
-        request = lock_request(request_id)
-        check_may(request=request, by=by, action=Action.ASK_EVIDENCE)
-        check_open(request, RequestState.NEEDS_EVIDENCE)
-        decision = _do_record_decision(request, DecisionOutcome.EVIDENCE, by=by, reason=question, granted={}, override=False, now=now)
-        request.evidence_question = question
-        _do_move(request, RequestState.NEEDS_EVIDENCE, now=now)
-        record(_decision_event(events.EVIDENCE_ASKED, request, decision, by), now=now)
-    return request
 
 
 def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime) -> RefundRequest:
@@ -273,7 +191,7 @@ def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime)
             raise WrongState
         request.message = f"{request.message}\n\n{message}".strip()
         request.evidence_question = ""
-        _do_move(request, RequestState.IN_REVIEW, now=now)
+        do_move(request, RequestState.IN_REVIEW, now=now)
         record(events.request_event(events.EVIDENCE_GIVEN, request, by), now=now)
     return request
 
@@ -296,35 +214,12 @@ def cancel_request(*, request_id: UUID, by: Actor, now: datetime) -> RefundReque
         if any(refund.state != RefundState.RESERVED or refund.attempt_count or refund.lease_until for refund in refunds):
             raise WrongState(_("The money is already on its way, so this can no longer be taken back."))
         release_refunds(refunds, now=now)
-        _do_move(request, RequestState.CANCELED, now=now)
+        do_move(request, RequestState.CANCELED, now=now)
         record(events.request_event(events.REQUEST_CANCELED, request, by), now=now)
     return request
 
 
-def _do_record_decision(
-    request: RefundRequest, outcome: DecisionOutcome, *, by: Actor, reason: str, granted: Mapping[int, int], override: bool, now: datetime
-) -> Decision:
-    return Decision.objects.create(
-        request=request,
-        outcome=outcome,
-        policy_version=request.policy_version,
-        amounts={str(pk): amount for pk, amount in granted.items()},
-        amount_minor=sum(granted.values()),
-        currency=request.purchase.currency,
-        reason=reason,
-        is_override=override,
-        actor_kind=by.kind,
-        actor_id=by.id,
-        actor_label=by.label,
-        decided_at=now,
-    )
-
-
-def _decision_event(kind: str, request: RefundRequest, decision: Decision, by: Actor) -> DomainEvent:
-    return events.request_event(kind, request, by, decision=decision.pk, amount_minor=decision.amount_minor, currency=decision.currency)
-
-
-def _do_move(request: RefundRequest, state: RequestState, *, now: datetime) -> None:
+def do_move(request: RefundRequest, state: RequestState, *, now: datetime) -> None:
     request.state = state
     request.changed_at = now
     request.save(update_fields=["state", "changed_at", "message", "evidence_question"])
