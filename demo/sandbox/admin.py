@@ -144,6 +144,7 @@ class Admin:
     def _reset(self, wish: Wish) -> Wish:
         self._store.clear()
         self._faults.clear()
+        self._clock.reset()
         return self._state()
 
 

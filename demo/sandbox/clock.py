@@ -18,3 +18,7 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._offset += seconds
+
+    def reset(self) -> None:
+        """Return to the machine's time."""
+        self._offset = 0.0

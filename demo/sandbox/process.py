@@ -86,11 +86,11 @@ class SandboxServer:
         """End it as a power cut would."""
         self._end(lambda process: process.kill())
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, /) -> Any:
         """Read from the sandbox's own endpoints: "health", "state"."""
         return self._ask(urllib.request.Request(f"{self.url}/_sandbox/{path}"))
 
-    def post(self, path: str, **wish: Any) -> Any:
+    def post(self, path: str, /, **wish: Any) -> Any:
         """Steer it: "payments", "faults", "faults/clear", "refunds/re_…/settle", "refunds/re_…/fail", "clock", "reset"."""
         body = json.dumps(wish).encode()
         return self._ask(urllib.request.Request(f"{self.url}/_sandbox/{path}", body, {"Content-Type": "application/json"}))
