@@ -1,0 +1,1 @@
+"""The demo: a shop, a sandbox payment server, and the supervisor that runs both."""

@@ -1,0 +1,54 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.sandbox.process import SandboxServer
+
+HERE = Path(__file__).parent
+DATABASE_INDEPENDENT_FOLDERS = ("rules", "gateways", "demo", "e2e", "packaging", "bench")
+DATABASE_INDEPENDENT_FILES = ("test_money.py", "test_documents.py", "test_services.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what gives the same result on every database, so that the second run leaves it out."""
+    for item in items:
+        place = item.path.relative_to(HERE).parts
+        if place[0] in DATABASE_INDEPENDENT_FOLDERS or place[0] in DATABASE_INDEPENDENT_FILES:
+            item.add_marker(pytest.mark.database_independent)
+        if place[0] in ("e2e", "faults", "packaging"):
+            item.add_marker(getattr(pytest.mark, place[0]))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Drive Debian's Chromium instead of one that Playwright would download."""
+    program = os.environ.get("REFUND_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        raise RuntimeError("Chromium was not found. On Debian: apt-get install chromium")
+    # Chromium's own sandbox does not start for root, as which containers run tests.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {**browser_type_launch_args, "executable_path": program, "args": arguments}
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[SandboxServer]:
+    """A sandbox payment server for the whole run; use `sandbox`, which empties it for each test."""
+    with SandboxServer(api_key="sk_test_tests", webhook_secret="whsec_tests") as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(sandbox_process: SandboxServer, settings: Any) -> SandboxServer:
+    """An empty sandbox payment server that the plugin's only gateway account talks to."""
+    sandbox_process.post("reset")
+    account = {**settings.REFUND_PLUGIN["GATEWAYS"]["stripe"], "api_base": sandbox_process.url}
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {"stripe": account}}
+    return sandbox_process
