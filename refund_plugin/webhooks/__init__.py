@@ -1,0 +1,1 @@
+"""Doors that gateways call."""
