@@ -15,12 +15,12 @@ CLERK = Actor(kind=ActorKind.STAFF, id="clerk", actions=frozenset(Action), label
 _keys = itertools.count()
 
 
-def ask(purchase: Purchase, lines: Mapping[PurchaseLine, int] | None = None, **changes: object) -> RefundRequest:
+def ask(purchase: Purchase, lines: Mapping[PurchaseLine | int, int] | None = None, **changes: object) -> RefundRequest:
     """Ask for a refund as the purchase's customer: all lines, all units, when none are named."""
     asked = lines if lines is not None else {line: line.quantity_left for line in purchase.lines.all()}
     arguments: dict = {
         "purchase_id": purchase.pk,
-        "lines": {line.pk: quantity for line, quantity in asked.items()},
+        "lines": {line if isinstance(line, int) else line.pk: quantity for line, quantity in asked.items()},
         "reason": "changed_mind",
         "by": customer_actor(customer_id=purchase.customer_id, store_id=purchase.store_id),
         "submission_key": f"key-{next(_keys)}",

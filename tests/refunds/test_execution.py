@@ -1,0 +1,302 @@
+"""Sending: one key for life, a lost answer is unknown and never failed, claims are leases with a fence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from refund_plugin import clock
+from refund_plugin.errors import GatewayInTransaction, WrongState
+from refund_plugin.events.models import Event
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import ping_accounts
+from refund_plugin.refunds.execute import begin_attempt, call_gateway, claim_due, drive_refunds, work_on
+from refund_plugin.refunds.models import Attempt, Refund
+from refund_plugin.refunds.outcomes import Call, record_answer
+from refund_plugin.refunds.retry import retry_refund
+from refund_plugin.refunds.states import RefundState
+from refund_plugin.refunds.sweep import sweep_once
+from refund_plugin.refunds.timeline import settlement_of
+from tests.factories import BOUGHT, EBOOK, LICENCE, NOW, make_purchase
+from tests.refunds.helpers import CLERK, ask, balances, only_refund
+
+pytestmark = pytest.mark.django_db
+
+
+def kinds(request) -> list[str]:
+    return list(Event.objects.filter(case=request.pk).values_list("kind", flat=True))
+
+
+@pytest.fixture
+def purchase(policy):
+    return make_purchase()
+
+
+@pytest.fixture
+def request_(purchase):
+    return ask(purchase)
+
+
+def test_a_reserved_refund_is_sent_once_and_settles(gateway, purchase, request_):
+    assert drive_refunds() == 1
+    refund = only_refund(request_)
+    assert refund.state == RefundState.SUCCEEDED
+    assert refund.gateway_refund_id
+    assert balances(purchase) == ([(0, 1820)], [(0, 1820)])
+    assert [command.idempotency_key for command in gateway.sent] == [refund.idempotency_key]
+    assert drive_refunds() == 0
+
+
+def test_what_is_sent_carries_our_id_and_the_installation(gateway, request_):
+    drive_refunds()
+    metadata = gateway.sent[0].metadata
+    assert metadata == {"refund_id": str(only_refund(request_).pk), "reference": request_.reference, "installation": "default"}
+
+
+@pytest.mark.parametrize("misbehaviour", ["timeout_before_commit", "timeout_after_commit"])
+def test_a_lost_answer_leaves_the_refund_unknown_and_the_next_attempt_sends_the_same_key(gateway, purchase, request_, misbehaviour):
+    gateway.script(misbehaviour)
+    drive_refunds()
+    refund = only_refund(request_)
+    assert refund.state == RefundState.UNKNOWN
+    assert balances(purchase) == ([(1820, 0)], [(1820, 0)])
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    refund.refresh_from_db()
+    assert refund.state == RefundState.SUCCEEDED
+    assert len(gateway.sent) == 1
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "replay"]
+
+
+def test_a_key_the_gateway_may_have_forgotten_is_looked_up_and_never_sent_again(gateway, request_):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    with clock.travel(timedelta(hours=21)):
+        drive_refunds()
+    refund = only_refund(request_)
+    assert refund.state == RefundState.SUCCEEDED
+    assert refund.attempts.last().purpose == "list"
+    assert len(gateway.sent) == 1
+
+
+def test_absence_after_the_keys_life_stays_unknown_and_calls_a_person(gateway, purchase, request_):
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    with clock.travel(timedelta(hours=21)):
+        drive_refunds()
+    refund = only_refund(request_)
+    assert (refund.state, refund.needs_person) == (RefundState.UNKNOWN, "not in the gateway's listing")
+    assert gateway.sent == []
+    assert balances(purchase) == ([(1820, 0)], [(1820, 0)])
+    assert "refund_alert" in kinds(request_)
+
+
+def test_a_refused_connection_keeps_the_refund_reserved(gateway, request_):
+    gateway.script("refused_connection")
+    drive_refunds()
+    assert only_refund(request_).state == RefundState.RESERVED
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_too_many_requests_never_ends_a_refund(gateway, request_):
+    gateway.script(*["rate_limited"] * 5)
+    for minute in range(6):
+        with clock.travel(timedelta(minutes=minute * 20)):
+            drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_a_refused_connection_after_a_lost_answer_stays_unknown(gateway, request_):
+    gateway.script("timeout_after_commit", "refused_connection")
+    drive_refunds()
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.UNKNOWN
+
+
+def test_a_wrong_gateway_key_holds_the_account_until_it_answers_again(gateway, request_):
+    gateway.script("bad_key")
+    drive_refunds()
+    assert only_refund(request_).state == RefundState.RESERVED
+    assert GatewayAccount.objects.get().on_hold
+    with clock.travel(timedelta(hours=1)):
+        assert drive_refunds() == 0
+        ping_accounts()
+        assert drive_refunds() == 1
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_an_account_missing_from_the_settings_is_held_and_the_refund_kept(gateway, request_, settings):
+    settings.REFUND_PLUGIN = {"GATEWAYS": {}}
+    assert drive_refunds() == 0
+    assert GatewayAccount.objects.get().on_hold
+    assert only_refund(request_).state == RefundState.RESERVED
+
+
+def test_a_definitive_no_ends_the_refund_and_frees_the_money(gateway, policy):
+    purchase = make_purchase(captured=False)
+    request = ask(purchase)
+    drive_refunds()
+    refund = only_refund(request)
+    assert (refund.state, refund.failure_code) == (RefundState.FAILED, "resource_missing")
+    assert balances(purchase) == ([(0, 0)], [(0, 0)])
+    assert settlement_of([refund]) == "needs_person"
+
+
+def test_trying_again_is_a_successor_with_a_key_of_its_own(gateway, policy):
+    purchase = make_purchase(captured=False)
+    request = ask(purchase)
+    drive_refunds()
+    failed = only_refund(request)
+    gateway.add_payment(failed.payment.gateway_payment_id, failed.amount)
+    successor = retry_refund(refund_id=failed.pk, by=CLERK, reason="payment was missing", now=NOW)
+    assert successor.idempotency_key != failed.idempotency_key
+    with pytest.raises(WrongState):
+        retry_refund(refund_id=failed.pk, by=CLERK, reason="again", now=NOW)
+    drive_refunds()
+    assert balances(purchase) == ([(0, 1820)], [(0, 1820)])
+    assert settlement_of(list(request.refunds.all())) == "complete"
+
+
+def test_a_pending_refund_is_asked_about_until_it_settles(gateway, request_):
+    gateway.script("pending")
+    drive_refunds()
+    refund = only_refund(request_)
+    assert refund.state == RefundState.PENDING
+    gateway.settle(refund.gateway_refund_id, AnswerKind.SUCCEEDED)
+    with clock.travel(timedelta(hours=1)):
+        drive_refunds()
+    refund.refresh_from_db()
+    assert refund.state == RefundState.SUCCEEDED
+    assert refund.attempts.last().purpose == "retrieve"
+    assert len(gateway.sent) == 1
+
+
+def test_a_worker_that_dies_after_its_call_leaves_an_unknown_refund_that_is_paid_once(gateway, request_):
+    [claim] = claim_due(batch=10)
+    call, command, adapter, refund = begin_attempt(claim)
+    call_gateway(adapter, call.purpose, command, "")  # the answer dies with the worker
+    assert claim_due(batch=10) == []
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    refund.refresh_from_db()
+    assert refund.state == RefundState.SUCCEEDED
+    assert len(gateway.sent) == 1
+    assert "refund_unknown" in kinds(request_)
+
+
+def test_a_worker_that_dies_before_its_call_leaves_a_refund_that_was_surely_not_sent(gateway, request_):
+    claim_due(batch=10)
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+    assert "refund_unknown" not in kinds(request_)
+
+
+def test_a_worker_that_wakes_late_may_not_call(gateway, request_):
+    [late] = claim_due(batch=10)
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert work_on(late) == 0
+    assert len(gateway.sent) == 1
+
+
+def test_a_late_workers_fact_is_recorded_and_its_silence_is_not(gateway, request_):
+    [late] = claim_due(batch=10)
+    call, _command, _gateway, refund = begin_attempt(late)
+    with clock.travel(timedelta(minutes=5)):
+        [newer] = claim_due(batch=10)
+        assert newer.fence > late.fence
+        record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO), call=call, now=NOW)
+        assert only_refund(request_).state == RefundState.UNKNOWN
+        fact = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=refund.amount)
+        record_answer(refund_id=refund.pk, answer=fact, call=call, now=NOW)
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_one_payment_has_one_call_in_flight_at_a_time(gateway, policy):
+    purchase = make_purchase(lines=[LICENCE])
+    line = purchase.lines.get()
+    ask(purchase, {line: 1})
+    ask(purchase, {line: 1})
+    first, second = claim_due(batch=10)
+    assert begin_attempt(first) is not None
+    assert begin_attempt(second) is None
+    assert Attempt.objects.filter(ended_at__isnull=True).count() == 1
+    assert Refund.objects.get(pk=second.refund_id).state == RefundState.RESERVED
+
+
+def test_facts_told_twice_or_in_any_order_end_in_the_same_state(gateway, request_, purchase):
+    refund = only_refund(request_)
+    pending = GatewayAnswer(kind=AnswerKind.PENDING, gateway_refund_id="re_1", amount=refund.amount)
+    succeeded = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=refund.amount)
+    for answer in (succeeded, pending, succeeded, pending):
+        record_answer(refund_id=refund.pk, answer=answer, now=NOW)
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+    assert balances(purchase) == ([(0, 1820)], [(0, 1820)])
+    assert kinds(request_).count("refund_succeeded") == 1
+
+
+def test_an_answer_about_another_amount_is_flagged_and_not_believed(gateway, request_):
+    refund = only_refund(request_)
+    wrong = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=refund.amount + refund.amount)
+    record_answer(refund_id=refund.pk, answer=wrong, now=NOW)
+    refund.refresh_from_db()
+    assert refund.state == RefundState.RESERVED
+    assert "36.40" in refund.needs_person
+
+
+def test_money_that_the_bank_returns_opens_the_balance_again_and_alerts(gateway, request_, purchase):
+    drive_refunds()
+    refund = only_refund(request_)
+    returned = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id, code="expired_or_canceled_card")
+    record_answer(refund_id=refund.pk, answer=returned, now=NOW)
+    assert balances(purchase) == ([(0, 0)], [(0, 0)])
+    assert "refund_alert" in kinds(request_)
+
+
+def test_money_that_went_after_all_raises_over_and_alerts(gateway, request_, purchase):
+    drive_refunds()
+    refund = only_refund(request_)
+    answer = {"gateway_refund_id": refund.gateway_refund_id, "amount": refund.amount}
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, **answer), now=NOW)
+    again = ask(purchase)
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.SUCCEEDED, **answer), now=NOW)
+    payment, line = purchase.payments.get(), purchase.lines.get()
+    assert (payment.held_minor, payment.gone_minor, payment.over_minor) == (1820, 1820, 1820)
+    assert line.over_minor == 1820
+    assert "refund_alert" in kinds(request_)
+    assert only_refund(again).state == RefundState.RESERVED
+
+
+def test_a_gateway_is_never_called_inside_a_transaction(gateway, request_):
+    [claim] = claim_due(batch=1)
+    call, command, adapter, _refund = begin_attempt(claim)
+    with transaction.atomic(), pytest.raises(GatewayInTransaction):
+        call_gateway(adapter, call.purpose, command, "")
+    assert gateway.sent == []
+
+
+def test_a_broken_adapter_reads_as_unknown(gateway, request_, monkeypatch):
+    monkeypatch.setattr(type(gateway), "refund", lambda self, command: 1 / 0)
+    drive_refunds()
+    assert only_refund(request_).state == RefundState.UNKNOWN
+
+
+def test_the_sweep_finds_what_nobody_rang_for(gateway, request_):
+    swept = sweep_once(NOW)
+    assert swept.calls == 1
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_a_request_over_two_payments_is_two_refunds_that_add_up(gateway, policy):
+    purchase = make_purchase(lines=[EBOOK, LICENCE], payments=[3000, 1220], purchased_at=BOUGHT)
+    request = ask(purchase)
+    drive_refunds()
+    assert sorted(request.refunds.values_list("amount_minor", flat=True)) == [1220, 3000]
+    assert balances(purchase) == ([(0, 3000), (0, 1220)], [(0, 1820), (0, 2400)])
