@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -23,11 +22,16 @@ ENGINE = 1
 
 @dataclass(frozen=True, slots=True)
 class CompiledClause:
-    """A clause with all that does not depend on the line worked out once; None as selector means everything."""
+    """A clause with all that does not depend on the line worked out once.
+
+    Attributes:
+        selector: None means everything.
+        conditions: positions in the document's `conditions`.
+    """
 
     clause: Clause
     selector: Selector | None
-    conditions: tuple[Condition, ...]
+    conditions: tuple[int, ...]
     not_concerned: ClauseTrace
 
 
@@ -38,13 +42,17 @@ class PolicyDocument:
     Attributes:
         auto_approve_limit: by currency, the highest amount (minor units) a line is paid without a person; a missing
             currency has no limit.
+        conditions, compiled: worked out from the clauses for the evaluation.
     """
 
     clauses: tuple[Clause, ...] = ()
     auto_approve_limit: Mapping[str, int] = field(default_factory=dict, hash=False)
+    conditions: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
     compiled: tuple[CompiledClause, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # clauses share many conditions ("no downloads"): each distinct one is checked once per line
+        numbers: dict[Condition, int] = {}
         object.__setattr__(self, "auto_approve_limit", dict(self.auto_approve_limit))
         object.__setattr__(
             self,
@@ -53,12 +61,13 @@ class PolicyDocument:
                 CompiledClause(
                     clause=clause,
                     selector=None if clause.selector.is_everything else clause.selector,
-                    conditions=clause.conditions(),
+                    conditions=tuple(numbers.setdefault(condition, len(numbers)) for condition in clause.conditions()),
                     not_concerned=ClauseTrace(index, clause.anchor, clause.kind, Held.NOT_CONCERNED, ()),
                 )
                 for index, clause in enumerate(self.clauses)
             ),
         )
+        object.__setattr__(self, "conditions", tuple(numbers))
 
     def clause(self, anchor: str) -> Clause | None:
         """Return the clause with this anchor."""
@@ -145,6 +154,7 @@ def clause_from_json(data: Any, *, place: str = "clause") -> Clause:
     place = f"{place} ({data['kind']})"
     values = {name: value for name, value in data.items() if name != "kind"}
     known = {each.name for each in fields(cls)}
+    types = get_type_hints(cls)
     if strange := sorted(values.keys() - known):
         raise PolicyInvalid(f"{place}: unknown fields {', '.join(strange)}.")
     for each in fields(cls):
@@ -154,7 +164,7 @@ def clause_from_json(data: Any, *, place: str = "clause") -> Clause:
         elif each.name == "selector":
             values["selector"] = _selector_from_json(values["selector"], place)
         else:
-            _check_type(values[each.name], _types(cls)[each.name], f"{place}: “{each.name}”")
+            _check_type(values[each.name], types[each.name], f"{place}: “{each.name}”")
     return cls(**values)
 
 
@@ -186,12 +196,6 @@ def _selector_from_json(data: Any, place: str) -> Selector:
                 raise PolicyInvalid(f"{place_of} must be a list of texts.")
             values[name] = frozenset(value)
     return Selector(**values)
-
-
-@lru_cache(maxsize=128)
-def _types(cls: Any) -> dict[str, Any]:
-    hints: dict[str, Any] = get_type_hints(cls)
-    return hints
 
 
 def _check_type(value: Any, expected: Any, place: str) -> None:

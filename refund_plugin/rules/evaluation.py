@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from refund_plugin.errors import InvalidInput, QuantityTooHigh
 from refund_plugin.rules.clauses import Clause
-from refund_plugin.rules.documents import CompiledClause, PolicyDocument
+from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.verdicts import ClauseTrace, ConditionResult, Held, LineVerdict, Outcome, Reason
 
@@ -40,6 +40,7 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
         raise QuantityTooHigh(field="quantity")
 
     reading = Reading(facts)
+    answers: list[ConditionResult | None] = [None] * len(document.conditions)
     considered: list[ClauseTrace] = []
     closest: ClauseTrace | None = None
     closest_by: tuple[int, int] = (0, 0)
@@ -48,7 +49,10 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
             considered.append(compiled.not_concerned)
             continue
         clause = compiled.clause
-        results = tuple([condition.check(reading) for condition in compiled.conditions])
+        for number in compiled.conditions:
+            if answers[number] is None:
+                answers[number] = document.conditions[number].check(reading)
+        results = tuple([result for number in compiled.conditions if (result := answers[number]) is not None])
         held = _held(results)
         trace = ClauseTrace(index, clause.anchor, clause.kind, held, results)
         considered.append(trace)
@@ -59,7 +63,7 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
         elif held is Held.UNKNOWN:
             return _cite(facts, Outcome.REVIEW, clause.unknown_reason, step, trace, considered)
         else:
-            return _decide(document, compiled, trace, considered, reading, step)
+            return _decide(document, clause, trace, considered, reading, step)
     if closest is None:
         return _plain(facts, Outcome.REVIEW, Reason.NO_CLAUSE, step, tuple(considered))
     return _cite(facts, Outcome.DECLINE, Reason.CONDITIONS_MISSED, step, closest, considered)
@@ -111,9 +115,9 @@ def _due(clause: Clause, reading: Reading, step: int, *, used_more: int = 0) -> 
 
 
 def _decide(
-    document: PolicyDocument, compiled: CompiledClause, trace: ClauseTrace, considered: list[ClauseTrace], reading: Reading, step: int
+    document: PolicyDocument, clause: Clause, trace: ClauseTrace, considered: list[ClauseTrace], reading: Reading, step: int
 ) -> LineVerdict:
-    facts, clause = reading.facts, compiled.clause
+    facts = reading.facts
     outcome, reason = clause.decides(), clause.held_reason
     if outcome is Outcome.DECLINE:
         return _cite(facts, outcome, reason, step, trace, considered)
@@ -125,7 +129,7 @@ def _decide(
         reason = Reason.CLAUSE_REVIEWS
     elif limit is not None and due.amount_minor > limit:
         outcome, reason = Outcome.REVIEW, Reason.ABOVE_LIMIT
-    ask_until = _ask_until(compiled, reading)
+    ask_until = _ask_until(clause, reading)
     next_amount = _due(clause, reading, step, used_more=1).amount_minor
     # on the last day there is no waiting: tomorrow this clause no longer holds
     shrinks = next_amount < due.amount_minor and (ask_until is None or facts.now + ONE_DAY <= ask_until)
@@ -142,8 +146,8 @@ def _decide(
     )
 
 
-def _ask_until(compiled: CompiledClause, reading: Reading) -> datetime | None:
-    ends = [end for condition in compiled.conditions if (end := condition.until(reading)) is not None]
+def _ask_until(clause: Clause, reading: Reading) -> datetime | None:
+    ends = [end for condition in clause.conditions() if (end := condition.until(reading)) is not None]
     return min(ends) if ends else None
 
 

@@ -107,7 +107,7 @@ def describe_selector(selector: Selector, language: Language, currency: str = ""
     parts = [
         language.gettext(text).replace("%(values)s", ", ".join(sorted(values)))
         for text, values in (
-            (gettext_noop("%(values)s"), selector.product_types),
+            ("%(values)s", selector.product_types),
             (gettext_noop("the products %(values)s"), selector.skus),
             (gettext_noop("the categories %(values)s"), selector.categories),
             (gettext_noop("what is tagged %(values)s"), selector.tags),
@@ -190,7 +190,8 @@ def _tag(verdict: LineVerdict, reading: Reading, language: Language) -> tuple[Ta
     if verdict.outcome is Outcome.REVIEW:
         return "wait", language.gettext("A person looks at it")
     if verdict.outcome is Outcome.DECLINE:
-        return "no", language.gettext("Already refunded" if verdict.reason is Reason.ALREADY_REFUNDED else "Not refundable")
+        gone = verdict.reason is Reason.ALREADY_REFUNDED
+        return "no", language.gettext("Already refunded") if gone else language.gettext("Not refundable")
     date = "" if verdict.ask_until is None else language.date(reading.local(verdict.ask_until))
     if verdict.full:
         text = language.gettext("Refundable until %(date)s") if date else language.gettext("Refundable")
