@@ -28,7 +28,7 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
 
     Raises:
         QuantityTooHigh: more units asked for than are left (and some are left).
-        InvalidInput: a step below 1.
+        InvalidInput: a step below 1, or no unit asked for of a line that has some left.
     """
     if step < 1:
         raise InvalidInput("The step must be at least 1 minor unit.", field="step")
@@ -38,6 +38,8 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
         return _plain(facts, Outcome.DECLINE, Reason.ALREADY_REFUNDED, step)
     if facts.asked_quantity > facts.quantity - facts.refunded_quantity:
         raise QuantityTooHigh(field="quantity")
+    if facts.asked_quantity < 1:
+        raise InvalidInput("Ask for at least one unit.", field="quantity")
 
     reading = Reading(facts)
     answers: list[ConditionResult | None] = [None] * len(document.conditions)

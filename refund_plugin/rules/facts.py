@@ -39,7 +39,7 @@ class LineFacts:
         buyer_kind: "consumer", "business" or "" (unknown, treated as consumer by those who care).
         nature: digital "content" or "service", "" when unknown.
         paid_minor: for the whole line, after discounts, gross.
-        quantity: units bought; `asked_quantity` of them are asked for now.
+        quantity: units bought; `asked_quantity` of them are asked for now (0 only when none is left).
         refunded_minor, refunded_quantity: already given back or reserved to be.
         timezone: the customer's, IANA; windows are counted in its whole days.
         term_start, term_end: the time paid for; the end is exclusive.
@@ -47,7 +47,7 @@ class LineFacts:
         share_viewed_percent: 0 to 100, of the whole content.
 
     Raises:
-        InvalidInput: a quantity below 1, a naive time or an unknown time zone.
+        InvalidInput: a quantity below 1, a negative asked one, a naive time or an unknown time zone.
     """
 
     line_id: str
@@ -78,8 +78,8 @@ class LineFacts:
     last_access_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.quantity < 1 or self.asked_quantity < 1:
-            raise InvalidInput("Ask for at least one unit of a line that has at least one.", field="quantity")
+        if self.quantity < 1 or self.asked_quantity < 0:
+            raise InvalidInput("A line has at least one unit, and nobody can ask for fewer than none.", field="quantity")
         zone_of(self.timezone)
         for name in _TIME_FIELDS:
             moment = getattr(self, name)

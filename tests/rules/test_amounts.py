@@ -168,6 +168,11 @@ def test_asking_for_more_units_than_are_left_is_refused():
         evaluate(policy(MoneyBack(anchor="c", window_days=30)), line(quantity=3, refunded_quantity=1, asked_quantity=3))
 
 
+def test_asking_for_no_unit_of_what_is_left_is_refused():
+    with pytest.raises(InvalidInput):
+        evaluate(policy(MoneyBack(anchor="c", window_days=30)), line(asked_quantity=0))
+
+
 @pytest.mark.parametrize("step", [0, -1])
 def test_a_step_below_one_is_refused(step):
     with pytest.raises(InvalidInput):
