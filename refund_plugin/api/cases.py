@@ -1,0 +1,230 @@
+"""A refund request as the API shows it: cheap fields from the row, the rest from the case, loaded once when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import strawberry
+import strawberry_django
+
+from refund_plugin.api.context import Role
+from refund_plugin.api.orders import PurchaseLine
+from refund_plugin.api.types import MoneyType, Verdict, global_id, verdict_of
+from refund_plugin.policies.queries import load_version
+from refund_plugin.refunds import models
+from refund_plugin.refunds.queries import case
+from refund_plugin.refunds.quote import NO_POLICY
+from refund_plugin.refunds.states import RefundState, RequestState, Settlement
+from refund_plugin.refunds.timeline import Timeline, payment_name, timeline
+from refund_plugin.refunds.tracking import tracking_token, tracking_url
+from refund_plugin.rules import LineFacts, evaluate
+
+RefundRequestStatus = strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
+RefundSettlement = strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
+RefundStatus = strawberry.enum(RefundState, name="RefundStatus", description="Where one movement of money stands.")
+RefundReason = strawberry.enum(models.RequestReason, name="RefundReason", description="Why the customer asks, in their own terms.")
+
+
+@dataclass
+class Case:
+    """A request's row and, once somebody asks for it, everything that hangs on it."""
+
+    row: models.RefundRequest
+    role: Role
+
+    @cached_property
+    def full(self) -> models.RefundRequest:
+        """The request with lines, decisions and refunds; a row that came from a list has them already."""
+        listed = {"lines", "decisions", "refunds"} <= set(getattr(self.row, "_prefetched_objects_cache", {}))
+        return self.row if listed else case(self.row.pk)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The steps, with the names of those who decided for staff."""
+        return timeline(self.full, for_staff=self.role in (Role.STAFF, Role.SERVICE))
+
+    @cached_property
+    def verdicts(self) -> dict[int, Verdict]:
+        """What the policy said about each line when it was asked for, by line id.
+
+        The version and the facts of that moment were recorded; the same two give the same verdict again.
+        """
+        decision = next((decision for decision in self.full.decisions.all() if decision.facts), None)
+        if decision is None:
+            return {}
+        version = self.full.policy_version
+        document = load_version(version) if version else NO_POLICY
+        verdicts = {}
+        for plain, recorded in zip(decision.facts, decision.verdicts, strict=True):
+            facts = LineFacts.from_json(plain)
+            verdict = evaluate(document, facts, step=recorded["step"])
+            verdicts[int(facts.line_id)] = verdict_of(verdict=verdict, facts=facts, document=document, version=version)
+        return verdicts
+
+
+@strawberry.type(description="A line that a request asks for.")
+class RefundRequestLine:
+    """A line with the verdict it got."""
+
+    line: PurchaseLine
+    quantity: int
+    verdict: Verdict | None = strawberry.field(description="What the policy said when it was asked for.")
+
+
+@strawberry.type(name="RefundTimelineStep", description="One step on the way from the question to the money.")
+class TimelineStep:
+    """A step."""
+
+    code: str = strawberry.field(description="Stable name of the step.")
+    title: str
+    detail: str
+    state: str = strawberry.field(description="`done`, `now`, `next` or `problem`.")
+    at: datetime | None
+    amount: MoneyType | None
+
+
+@strawberry.type(name="Refund", description="One movement of money, back on one payment.")
+class RefundType:
+    """What a customer may know of it."""
+
+    status: RefundStatus
+    amount: MoneyType
+    payment: str = strawberry.field(description="The means of payment: “Visa •••• 4242”.")
+    sent_at: datetime | None
+    settled_at: datetime | None
+    trace_reference: str = strawberry.field(description="The bank's number to find the money by; empty while none is known.")
+
+
+@strawberry.type(name="RefundRequest", description="What a customer asked for, its answer, and the way of the money.")
+class RefundRequestType:
+    """A request."""
+
+    case: strawberry.Private[Case]
+
+    @strawberry.field(description="Opaque id.")
+    def id(self) -> strawberry.ID:
+        """Made from the reference: the row's own key stays inside."""
+        return global_id("RefundRequest", self.case.row.reference)
+
+    @strawberry.field(description="What people call it by: `R-7KQ2MX`.")
+    def reference(self) -> str:
+        """Human id."""
+        return self.case.row.reference
+
+    @strawberry.field
+    def status(self) -> RefundRequestStatus:
+        """Where the answer stands."""
+        return RequestState(self.case.row.state)
+
+    @strawberry.field(description="Order number of the purchase.")
+    def order_number(self) -> str:
+        """As the store writes it."""
+        return self.case.row.purchase.number
+
+    @strawberry.field(description="The customer's address; null for those who only hold the tracking link.")
+    def user_email(self) -> str | None:
+        """A mail may have been passed on."""
+        return None if self.case.role is Role.HOLDER else self.case.row.customer.email
+
+    @strawberry.field
+    def reason(self) -> RefundReason:
+        """Why the customer asks."""
+        return models.RequestReason(self.case.row.reason)
+
+    @strawberry.field(description="What the customer wrote.")
+    def message(self) -> str:
+        """Free text."""
+        return self.case.row.message
+
+    @strawberry.field(description="The customer asks that a person looks.")
+    def wants_person(self) -> bool:
+        """Set when asking."""
+        return self.case.row.wants_person
+
+    @strawberry.field(description="What we need to know before we can decide; empty when nothing.")
+    def evidence_question(self) -> str:
+        """Answer it with `refundRequestAnswerEvidence`."""
+        return self.case.row.evidence_question
+
+    @strawberry.field
+    def created_at(self) -> datetime:
+        """When it was asked."""
+        return self.case.row.created_at
+
+    @strawberry.field
+    def changed_at(self) -> datetime:
+        """When its status changed last."""
+        return self.case.row.changed_at
+
+    @strawberry.field(description="Opens the request without a login; null for staff, who are not the customer.")
+    def tracking_token(self) -> str | None:
+        """For `refundRequest(token:)`."""
+        return None if self.case.role is Role.STAFF else tracking_token(self.case.row)
+
+    @strawberry_django.field(description="Link to the tracking page; null for staff.")
+    def tracking_url(self) -> str | None:
+        """Absolute."""
+        return None if self.case.role is Role.STAFF else tracking_url(self.case.row)
+
+    @strawberry_django.field(description="What has become of the money.")
+    def settlement(self) -> RefundSettlement:
+        """Derived from the refunds."""
+        return self.case.timeline.settlement
+
+    @strawberry_django.field(description="What was granted; zero until the request is approved.")
+    def amount(self) -> MoneyType:
+        """Of the last approval."""
+        return MoneyType.of(self.case.timeline.amount)
+
+    @strawberry_django.field(description="What happens next, for a person.")
+    def next_step(self) -> str:
+        """One sentence."""
+        return self.case.timeline.next_step
+
+    @strawberry_django.field(description="Nothing will change any more by itself.")
+    def is_final(self) -> bool:
+        """Polling can stop."""
+        return self.case.timeline.final
+
+    @strawberry_django.field(description="The steps so far and the next ones, in order.")
+    def timeline(self) -> list[TimelineStep]:
+        """As on the tracking page."""
+        return [
+            TimelineStep(
+                code=step.code,
+                title=step.title,
+                detail=step.detail,
+                state=step.state,
+                at=step.at,
+                amount=MoneyType.of(step.amount) if step.amount is not None else None,
+            )
+            for step in self.case.timeline.steps
+        ]
+
+    @strawberry_django.field(description="The lines that are asked for.")
+    def lines(self) -> list[RefundRequestLine]:
+        """With their verdicts."""
+        verdicts, currency = self.case.verdicts, self.case.row.purchase.currency
+        return [
+            RefundRequestLine(
+                line=PurchaseLine(row=item.line, currency=currency), quantity=item.quantity, verdict=verdicts.get(item.line_id)
+            )
+            for item in self.case.full.lines.all()
+        ]
+
+    @strawberry_django.field(description="The movements of money; failed ones that were tried again included.")
+    def refunds(self) -> list[RefundType]:
+        """One for each payment the amount goes back on."""
+        return [
+            RefundType(
+                status=RefundState(refund.state),
+                amount=MoneyType.of(refund.amount),
+                payment=payment_name(refund.payment),
+                sent_at=refund.first_sent_at,
+                settled_at=refund.settled_at,
+                trace_reference=refund.trace_reference,
+            )
+            for refund in self.case.full.refunds.all()
+        ]

@@ -1,0 +1,191 @@
+"""Who asks, by session or by service token, and what they may see."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import strawberry
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from refund_plugin import clock
+from refund_plugin.actor import Action, Actor, ActorKind, customer_actor
+from refund_plugin.api.models import ServiceToken
+from refund_plugin.api.tokens import START, find_token
+from refund_plugin.conf import Limit, settings
+from refund_plugin.errors import NotAllowed, NotFound
+from refund_plugin.limits.services import check_limits
+from refund_plugin.orders.models import Customer
+from refund_plugin.orders.queries import clean_email, clean_number
+from refund_plugin.staff.actors import staff_actor
+from refund_plugin.stores.models import Store
+
+_KEY = "_refund_plugin_caller"
+
+
+class Role(Enum):
+    """What somebody is to a request: it decides which fields they see."""
+
+    HOLDER = "holder"  # has the tracking link; the mail it came with may have been passed on
+    CUSTOMER = "customer"  # the signed-in owner, or whoever has just made the request
+    SERVICE = "service"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The one behind a web request. Nothing is looked up before it is needed.
+
+    Attributes:
+        token: of a program. A request with a token is that program's, whatever cookies come with it.
+    """
+
+    request: HttpRequest
+    token: ServiceToken | None
+
+    @cached_property
+    def user(self) -> Any:
+        """The signed-in user, or None."""
+        user = None if self.token else getattr(self.request, "user", None)
+        return user if user is not None and user.is_authenticated else None
+
+    def may(self, action: Action) -> bool:
+        """Tell whether the caller is staff, or a program, that holds `action`."""
+        if self.token:
+            return action in self.token.scopes
+        return self.user is not None and self.user.has_perm(f"refund_plugin.{action.value}")
+
+    @cached_property
+    def views_cases(self) -> bool:
+        """Whether the caller sees requests other than their own."""
+        return self.may(Action.VIEW_CASES)
+
+    @property
+    def store_id(self) -> int | None:
+        """The only store the caller may see; None means every one."""
+        return self.token.store_id if self.token else None
+
+    @property
+    def role(self) -> Role:
+        """What somebody who `views_cases` is to a case."""
+        return Role.SERVICE if self.token else Role.STAFF
+
+    def worker(self, store: Store) -> Actor:
+        """Return the actor that decides about a case of `store`.
+
+        Raises:
+            NotAllowed: nobody is signed in.
+        """
+        if self.token:
+            actions = frozenset(action for action in Action if action in self.token.scopes)
+            return Actor(kind=ActorKind.SERVICE, id=self.token.prefix, store_id=self.token.store_id, actions=actions, label=self.token.name)
+        if self.user is None:
+            raise NotAllowed(_("Sign in, or send a service token, to do this."))
+        return staff_actor(self.user, store)
+
+    def acting_for(self, customer: Customer) -> Actor:
+        """Return the actor who asks for this customer's refund: the customer, or a program on their behalf."""
+        if self.token:
+            return self.worker(self.token.store)
+        return customer_actor(customer_id=customer.pk, store_id=customer.store_id)
+
+    def store_slug(self, channel: str | None) -> str:
+        """Return the slug of the store that is meant: the token's own, else the channel's, else the default one.
+
+        Raises:
+            NotFound: a token names another store than its own.
+        """
+        if self.token is None:
+            return channel or settings().store
+        if channel and channel != self.token.store.slug:
+            raise NotFound(_("This service token belongs to another store."), field="channel")
+        return self.token.store.slug
+
+    @cached_property
+    def network(self) -> str:
+        """The caller's network: what one person can easily change their address within counts as one."""
+        return network_of(self.request)
+
+    def check_order_limits(self, *, store: str, number: str, email: str, asks: bool = False) -> None:
+        """Count a try of order number and e-mail; all counters in one statement.
+
+        A program's customers share its network, so only the address and the order are counted for it.
+
+        Args:
+            asks: a refund is asked for, which has a limit of its own.
+        Raises:
+            RateLimited: one of the limits is exceeded.
+        """
+        conf = settings()
+        order = f"{store}:{clean_number(number).lower()}"
+        limits: list[tuple[str, str, Limit]] = [
+            ("lookup:address", clean_email(email), conf.limit_lookup),
+            ("lookup:order", order, conf.limit_lookup),
+        ]
+        if asks:
+            limits.append(("request:purchase", order, conf.limit_request))
+        if self.token is None:
+            limits.append(("lookup:network", self.network, conf.limit_lookup))
+            if asks:
+                limits.append(("request:network", self.network, conf.limit_request))
+        check_limits(limits=limits, now=clock.now())
+
+
+def caller_of(info: strawberry.Info) -> Caller:
+    """Return who asks.
+
+    Raises:
+        NotAllowed: a service token came with the request and is unknown, expired or revoked.
+    """
+    context = info.context
+    request: HttpRequest = context["request"] if isinstance(context, dict) else context.request
+    return caller_from(request)
+
+
+def caller_from(request: HttpRequest) -> Caller:
+    """Return who sent a web request; found once and remembered on it.
+
+    Raises:
+        NotAllowed: as in `caller_of`.
+    """
+    known: Caller | None = getattr(request, _KEY, None)
+    if known is None:
+        plain = bearer_token(request)
+        token = find_token(plain, now=clock.now()) if plain else None
+        if plain and token is None:
+            raise NotAllowed(_("This service token is unknown, expired or revoked. Make a new one with: manage.py refunds_token create"))
+        known = Caller(request=request, token=token)
+        setattr(request, _KEY, known)
+    return known
+
+
+def bearer_token(request: HttpRequest) -> str:
+    """Return the service token in the header `Authorization: Bearer rpt_…`; another scheme's token is the host's business."""
+    scheme, _space, value = request.headers.get("Authorization", "").partition(" ")
+    value = value.strip()
+    return value if scheme.lower() == "bearer" and value.startswith(START) else ""
+
+
+def network_of(request: HttpRequest) -> str:
+    """Return the network a request comes from: /24 of IPv4, /64 of IPv6.
+
+    Behind proxies the address is the one that the outermost of our own `trusted_proxies` saw; what stands before it in
+    `X-Forwarded-For` is whatever the client liked to write.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    hops = settings().trusted_proxies
+    if hops:
+        seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+        if seen:
+            address = seen[max(0, len(seen) - hops)]
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))

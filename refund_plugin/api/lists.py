@@ -1,0 +1,130 @@
+"""Lists of refund requests: pages with stable cursors, in the form of Relay and Saleor."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+
+import strawberry
+import strawberry_django
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from refund_plugin.api.cases import Case, RefundRequestStatus, RefundRequestType
+from refund_plugin.api.context import Caller, Role
+from refund_plugin.api.types import PageInfo
+from refund_plugin.errors import InvalidInput, NotAllowed
+from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.queries import requests_of_user, staff_queue
+
+MAX_PAGE = 100
+
+
+@strawberry.input(description="Which requests to list.")
+class RefundRequestFilterInput:
+    """All conditions together."""
+
+    status: list[RefundRequestStatus] | None = strawberry.field(default=None, description="In one of these states.")
+    order_number: str | None = strawberry.field(default=None, description="Of this purchase.")
+    created_after: datetime | None = strawberry.field(default=None, description="Asked at this moment or later.")
+    created_before: datetime | None = strawberry.field(default=None, description="Asked before this moment.")
+
+    def as_q(self) -> Q:
+        """Return the condition."""
+        found = Q()
+        if self.status is not None:
+            found &= Q(state__in=[status.value for status in self.status])
+        if self.order_number is not None:
+            found &= Q(purchase__number__iexact=self.order_number.replace("\x00", ""))
+        if self.created_after is not None:
+            found &= Q(created_at__gte=self.created_after)
+        if self.created_before is not None:
+            found &= Q(created_at__lt=self.created_before)
+        return found
+
+
+@strawberry.type(description="A request and its place in the list.")
+class RefundRequestCountableEdge:
+    """As in Relay."""
+
+    node: RefundRequestType
+    cursor: str
+
+
+@strawberry.type(description="A page of requests, newest first.")
+class RefundRequestCountableConnection:
+    """As in Saleor."""
+
+    queryset: strawberry.Private[QuerySet[RefundRequest]]
+    page_info: PageInfo
+    edges: list[RefundRequestCountableEdge]
+
+    @strawberry_django.field(description="How many there are in all; counted only when asked for.")
+    def total_count(self) -> int:
+        """Of the whole list."""
+        return self.queryset.count()
+
+
+def list_requests(caller: Caller, *, filter: RefundRequestFilterInput | None, channel: str | None) -> QuerySet[RefundRequest]:
+    """Return what the caller may see: a store's requests for its staff and programs, else one's own.
+
+    Raises:
+        NotAllowed: nobody is known to the request.
+        NotFound: a token names another store than its own.
+    """
+    if caller.views_cases:
+        found = staff_queue(caller.store_id).prefetch_related("decisions", "refunds__payment")
+    elif caller.user is not None:
+        found = requests_of_user(caller.user)
+    else:
+        raise NotAllowed(_("Sign in, or send a service token with the scope view_cases, to list refund requests."))
+    if channel:
+        found = found.filter(store__slug=caller.store_slug(channel))
+    if filter is not None:
+        found = found.filter(filter.as_q())
+    return found.select_related("policy_version__policy").order_by("-created_at", "-reference")
+
+
+def page_of(queryset: QuerySet[RefundRequest], *, first: int, after: str | None, caller: Caller) -> RefundRequestCountableConnection:
+    """Return a page that starts behind a cursor; what is added meanwhile shifts nothing.
+
+    Raises:
+        InvalidInput: `first` out of range, or not a cursor.
+    """
+    if not 1 <= first <= MAX_PAGE:
+        raise InvalidInput(_("Ask for 1 to %(max)d at once.") % {"max": MAX_PAGE}, field="first")
+    page = queryset
+    if after:
+        created_at, reference = _read_cursor(after)
+        page = page.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, reference__lt=reference))
+    rows = list(page[: first + 1])
+    more, rows = len(rows) > first, rows[:first]
+    edges = [RefundRequestCountableEdge(node=RefundRequestType(case=Case(row, _role(caller, row))), cursor=_cursor(row)) for row in rows]
+    info = PageInfo(
+        has_next_page=more,
+        has_previous_page=bool(after),
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return RefundRequestCountableConnection(queryset=queryset, page_info=info, edges=edges)
+
+
+def _role(caller: Caller, row: RefundRequest) -> Role:
+    mine = caller.user is not None and row.customer.user_id == caller.user.pk
+    return Role.CUSTOMER if mine else caller.role
+
+
+def _cursor(row: RefundRequest) -> str:
+    return base64.b64encode(f"{row.created_at.isoformat()}|{row.reference}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, _bar, reference = base64.b64decode(cursor, validate=True).decode().partition("|")
+        created_at = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError):
+        created_at, reference = None, ""
+    if created_at is None or created_at.tzinfo is None or "\x00" in reference:
+        raise InvalidInput(_("This is not a cursor of this list."), field="after")
+    return created_at, reference

@@ -1,0 +1,82 @@
+"""The HTTP door: POST only, JSON only, bounded, CSRF for sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from strawberry.django.views import GraphQLView
+
+from refund_plugin.api.context import bearer_token, caller_from
+from refund_plugin.api.schema import schema
+from refund_plugin.conf import settings
+from refund_plugin.errors import NotAllowed
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    """Django's own check, called by hand; it answers with the reason instead of a page."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+@method_decorator([csrf_exempt, never_cache, transaction.non_atomic_requests], name="dispatch")
+class RefundGraphQLView(GraphQLView):
+    """Serves our schema.
+
+    Exempt from the middleware's CSRF check, because neither a service token nor an order number with its e-mail address is
+    something that a browser adds by itself. A session cookie is, so a request that comes with a session is checked here.
+    """
+
+    http_method_names = ["post", "options"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Refuse what is too large, forged, or comes with a token that is not valid; then let the schema answer."""
+        if request.method == "POST":
+            refusal = self.refusal(request)
+            if refusal is not None:
+                return refusal
+        return super().dispatch(request, *args, **kwargs)
+
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Return why the request is not answered; None when it is."""
+        limit = settings().graphql_max_body_bytes
+        # the header first, so that a large body is not even read
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit or len(request.body) > limit:
+            return refuse(413, "TOO_LARGE", f"The request is larger than {limit} bytes.")
+        if request.content_type != "application/json":
+            return refuse(415, "UNSUPPORTED_MEDIA_TYPE", "Send the operation as JSON, with the header Content-Type: application/json.")
+        if not bearer_token(request) and comes_with_session(request):
+            reason = _CsrfCheck(lambda _request: HttpResponse()).process_view(request, None, (), {})
+            if reason is not None:
+                return refuse(403, "CSRF_FAILED", f"{reason} Send the CSRF token in the header X-CSRFToken.")
+        try:
+            caller_from(request)
+        except NotAllowed as error:
+            response = refuse(401, "INVALID_TOKEN", str(error))
+            response["WWW-Authenticate"] = 'Bearer realm="refunds"'
+            return response
+        return None
+
+
+def comes_with_session(request: HttpRequest) -> bool:
+    """Tell whether the browser, and not the one who wrote the request, says who it is from."""
+    if django_settings.SESSION_COOKIE_NAME in request.COOKIES:
+        return True
+    user = getattr(request, "user", None)  # a host may sign people in by other means than a session
+    return user is not None and user.is_authenticated
+
+
+def refuse(status: int, code: str, message: str) -> JsonResponse:
+    """Return a refusal in GraphQL's form."""
+    return JsonResponse({"data": None, "errors": [{"message": message, "extensions": {"code": code}}]}, status=status)
+
+
+graphql_view = RefundGraphQLView.as_view(schema=schema, graphql_ide=None, allow_queries_via_get=False, multipart_uploads_enabled=False)
