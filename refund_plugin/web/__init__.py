@@ -1,0 +1,1 @@
+"""Customer pages: ask for a refund, follow it, find purchases."""

@@ -1,0 +1,64 @@
+"""Which purchase? The first page: today's conditions, then order number and e-mail, or a choice for who is signed in."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from refund_plugin import clock, conf
+from refund_plugin.errors import NotFound
+from refund_plugin.limits.network import network_of
+from refund_plugin.limits.services import check_limits
+from refund_plugin.orders.models import Purchase
+from refund_plugin.orders.queries import clean_email, clean_number, find_purchase, purchases_of_user
+from refund_plugin.stores.models import Store
+from refund_plugin.web.forms import LookupForm
+from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
+from refund_plugin.web.proof import purchase_page, remember_proof
+from refund_plugin.web.wording import conditions_of, purchase_cards
+
+SHOWN_PURCHASES = 10
+
+
+@customer_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask(request: HttpRequest) -> HttpResponse:
+    """Show the question; on the right answer go to the purchase."""
+    store = store_of(request)
+    if request.method == "POST":
+        form = LookupForm(request.POST)
+        if form.is_valid():
+            try:
+                purchase = _look_up(request, store, number=form.cleaned_data["number"], email=form.cleaned_data["email"])
+            except NotFound:
+                form.add_error("number", _("We could not find this order with this e-mail address. Check both: they are on your receipt."))
+            else:
+                remember_proof(request, purchase, now=clock.now())
+                return redirect(purchase_page(purchase))
+    else:
+        email = request.user.email if request.user.is_authenticated else ""
+        form = LookupForm(initial={"number": request.GET.get("order", "")[:64], "email": email})
+    formatter = formatter_of(store)
+    own = purchases_of_user(request.user, store)[:SHOWN_PURCHASES] if request.user.is_authenticated else []
+    context = {
+        "form": form,
+        "problems": form.problems(),
+        "conditions": conditions_of(store, formatter, now=clock.now()),
+        "purchases": purchase_cards(own, formatter),
+    }
+    return show(request, "ask", context, status=422 if form.errors else 200)
+
+
+def _look_up(request: HttpRequest, store: Store, *, number: str, email: str) -> Purchase:
+    limit = conf.settings().limit_lookup
+    check_limits(
+        limits=[
+            ("lookup:address", clean_email(email), limit),
+            ("lookup:order", f"{store.slug}:{clean_number(number).lower()}", limit),
+            ("lookup:network", network_of(request.META), limit),
+        ],
+        now=clock.now(),
+    )
+    return find_purchase(store_slug=store.slug, number=number, email=email)
