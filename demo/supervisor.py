@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from demo import state
 
@@ -93,7 +92,7 @@ class Supervisor:
             [
                 *("-m", "demo.sandbox", "--port", str(sandbox_port), "--state", str(self.folder / "sandbox")),
                 *("--api-key", secrets.stripe_api_key, "--webhook-secret", secrets.stripe_webhook_secret),
-                *("--webhook-url", f"{self.addresses.shop}/refunds/webhooks/stripe/", "--settle-after-ms", str(SETTLE_AFTER_MS)),
+                *("--webhook-url", f"{self.addresses.shop}/refunds/webhooks/stripe/default/", "--settle-after-ms", str(SETTLE_AFTER_MS)),
             ],
         )
         self.wait_for("the sandbox", lambda: _answers(f"{self.addresses.sandbox}/_sandbox/health"))
@@ -243,10 +242,11 @@ def _healthy(url: str, *, since: float) -> bool:
     """Tell whether every part is well; a worker's sign of life from before `since` (Unix seconds) does not count."""
     try:
         with _opener.open(url, timeout=5) as answer:
-            health: dict[str, Any] = json.load(answer)
+            health = json.load(answer)
     except (OSError, ValueError):
         return False
-    return bool(health.get("status") == "ok")
+    age = health["worker"]["age_seconds"]
+    return bool(health["status"] == "ok" and age is not None and age <= time.time() - since)
 
 
 def _is_free(port: int) -> bool:

@@ -49,6 +49,6 @@ def sandbox_process() -> Iterator[SandboxServer]:
 def sandbox(sandbox_process: SandboxServer, settings: Any) -> SandboxServer:
     """An empty sandbox payment server that the plugin's only gateway account talks to."""
     sandbox_process.post("reset")
-    account = {**settings.REFUND_PLUGIN["GATEWAYS"]["stripe"], "api_base": sandbox_process.url}
-    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {"stripe": account}}
+    account = {**settings.REFUND_PLUGIN["GATEWAYS"]["default"], "api_base": sandbox_process.url}
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {"default": account}}
     return sandbox_process

@@ -18,7 +18,7 @@ from refund_plugin.orders.queries import usage_of
 from refund_plugin.orders.services import record_access, record_purchase
 from refund_plugin.stores.services import ensure_default_store
 
-ACCOUNT = "stripe"
+ACCOUNT = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

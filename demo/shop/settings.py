@@ -106,11 +106,15 @@ WAGTAILSEARCH_BACKENDS = {"default": {"BACKEND": "wagtail.search.backends.databa
 EMAIL_BACKEND = "demo.shop.mail.OutboxBackend"
 DEFAULT_FROM_EMAIL = "Paper Heron <hello@paperheron.example>"
 
+# Celery's embedded broker: messages are files. Its folders must exist before the first one.
+BROKER_FOLDERS = {name: STATE / "broker" / name for name in ("messages", "control")}
+for _folder in BROKER_FOLDERS.values():
+    _folder.mkdir(parents=True, exist_ok=True)
 CELERY_BROKER_URL = "filesystem://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "data_folder_in": str(STATE / "broker" / "messages"),
-    "data_folder_out": str(STATE / "broker" / "messages"),
-    "control_folder": str(STATE / "broker" / "control"),
+    "data_folder_in": str(BROKER_FOLDERS["messages"]),
+    "data_folder_out": str(BROKER_FOLDERS["messages"]),
+    "control_folder": str(BROKER_FOLDERS["control"]),
     "polling_interval": 0.1,
 }
 CELERY_TASK_IGNORE_RESULT = True
@@ -133,7 +137,7 @@ REFUND_PLUGIN = {
     "STORE_NAME": "Paper Heron",
     "BASE_TEMPLATE": "base.html",
     "GATEWAYS": {
-        "stripe": {
+        "default": {
             "kind": "stripe",
             "api_key": SECRETS.stripe_api_key,
             "webhook_secret": SECRETS.stripe_webhook_secret,
