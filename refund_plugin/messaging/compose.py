@@ -1,0 +1,311 @@
+"""Which event makes which mail, and what it says. Every amount, date and reason is computed, never typed in.
+
+A request that the policy decides at once gets one mail, "received and decided", instead of two in the same second; one that
+waits for a person gets "received" and later "decided". "Paid" follows when the gateway has confirmed that the money left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from refund_plugin.actor import ActorKind
+from refund_plugin.content import policy_pages
+from refund_plugin.errors import RefundPluginError
+from refund_plugin.events.models import Event
+from refund_plugin.localize import Formatter, formatter_for
+from refund_plugin.messaging.letters import Letter, LineNote
+from refund_plugin.money import Money
+from refund_plugin.orders.events import PURCHASE_LIST_ASKED
+from refund_plugin.orders.models import Customer
+from refund_plugin.policies.queries import load_version
+from refund_plugin.refunds import events
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
+from refund_plugin.refunds.quote import NO_POLICY, amount_step
+from refund_plugin.refunds.timeline import arrival, payment_name
+from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
+from refund_plugin.rules import LineFacts, evaluate, explain_line
+
+
+def compose(event: Event, *, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    """Write the mail that belongs to an event, in Django's active language; None when nobody is to be told."""
+    return COMPOSERS[event.kind](event, customer, request)
+
+
+def _submitted(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    if request is None:
+        return None
+    outcome = event.payload.get("outcome")
+    decision = next(iter(request.decisions.all()), None)
+    if decision is None or outcome == DecisionOutcome.REVIEW:
+        return _letter(
+            "received",
+            request,
+            subject=_("We received your refund request %(reference)s"),
+            heading=_("A person looks at your request"),
+            paragraphs=(
+                _("We received your refund request. This one needs a person to decide, usually within two working days."),
+                _("We write to you as soon as it is decided. There is nothing you need to do."),
+            ),
+            lines=tuple(LineNote(name=name, value="") for name in _names(request).values()),
+        )
+    if outcome == DecisionOutcome.DECLINED:
+        return _letter(
+            "received_declined",
+            request,
+            subject=_("Our answer to your refund request %(reference)s"),
+            heading=_("The policy does not refund this"),
+            paragraphs=(
+                _("We received your refund request and looked at it right away. Here is what we found, and why."),
+                _("Are the facts not right, or does something not work? Ask again and choose that a person looks at it."),
+            ),
+            lines=_notes(request, decision),
+        )
+    return _approved_letter(
+        "received_approved", request, decision, _("We received your refund request, and the refund policy approves it right away.")
+    )
+
+
+def _approved(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    decision = _decision(event, request)
+    if request is None or decision is None or event.actor_kind == ActorKind.ENGINE:
+        return None  # the policy's own decision was told with "received"
+    return _approved_letter("approved", request, decision, _("We looked at your refund request and approved it."))
+
+
+def _approved_letter(kind: str, request: RefundRequest, decision: Decision, opening: str) -> Letter:
+    language = _formatter(request)
+    amount = language.money(decision.amount)
+    refunds = [refund for refund in request.refunds.all() if refund.decision_id == decision.pk and refund.supersedes_id is None]
+    to_where = tuple(
+        (_("Goes to"), _("%(amount)s to %(payment)s") % {"amount": language.money(refund.amount), "payment": payment_name(refund.payment)})
+        for refund in refunds
+    )
+    when = ((_("Arrives"), arrival(refunds[0])),) if refunds else ()
+    return _letter(
+        kind,
+        request,
+        subject=_("Your refund of %(amount)s is approved (%(reference)s)"),
+        heading=_("You get %(amount)s back"),
+        amount=amount,
+        paragraphs=(
+            opening,
+            _("The money goes back the way you paid. We write again once it has left us. There is nothing you need to do."),
+        ),
+        lines=_notes(request, decision),
+        rows=(*to_where, *when),
+    )
+
+
+def _declined(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    decision = _decision(event, request)
+    if request is None or decision is None or event.actor_kind == ActorKind.ENGINE:
+        return None
+    return _letter(
+        "declined",
+        request,
+        subject=_("Our answer to your refund request %(reference)s"),
+        heading=_("We looked at your request and cannot refund it"),
+        paragraphs=(_("A person read what you wrote and looked at the facts. This is their answer:"),),
+        quote=decision.reason,
+    )
+
+
+def _evidence_asked(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    decision = _decision(event, request)
+    if request is None or decision is None:
+        return None
+    return _letter(
+        "evidence_asked",
+        request,
+        subject=_("A question about your refund request %(reference)s"),
+        heading=_("We have a question"),
+        paragraphs=(_("To decide about your refund we need something from you:"),),
+        quote=decision.reason,
+        link_text=_("Answer the question"),
+    )
+
+
+def _evidence_given(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    if request is None or event.actor_kind not in (ActorKind.CUSTOMER, ActorKind.SERVICE):
+        return None
+    return _letter(
+        "evidence_received",
+        request,
+        subject=_("Thank you for your answer (%(reference)s)"),
+        heading=_("Thank you, we have your answer"),
+        paragraphs=(_("A person looks at it, usually within two working days. We write to you as soon as it is decided."),),
+    )
+
+
+def _canceled(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    if request is None:
+        return None
+    return _letter(
+        "canceled",
+        request,
+        subject=_("Your refund request %(reference)s was taken back"),
+        heading=_("The request was taken back"),
+        paragraphs=(_("Nothing will be refunded for it. You can ask again while the refund policy allows it."),),
+    )
+
+
+def _paid(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    refund = _refund(event, request)
+    if request is None or refund is None:
+        return None
+    trace = ((_("Your bank's trace number"), refund.trace_reference),) if refund.trace_reference else ()
+    return _letter(
+        "paid",
+        request,
+        subject=_("We sent you %(amount)s (%(reference)s)"),
+        heading=_("%(amount)s is on its way to your account"),
+        amount=_formatter(request).money(refund.amount),
+        paragraphs=(_("The money has left us and goes back the way you paid. There is nothing left for you to do."),),
+        rows=((_("Goes to"), payment_name(refund.payment)), (_("Arrives"), arrival(refund)), *trace),
+    )
+
+
+def _failed(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    refund = _refund(event, request)
+    if request is None or refund is None:
+        return None
+    return _letter(
+        "failed",
+        request,
+        subject=_("Your refund of %(amount)s is delayed (%(reference)s)"),
+        heading=_("Your %(amount)s did not go through yet"),
+        amount=_formatter(request).money(refund.amount),
+        paragraphs=(
+            _("The payment provider could not send the money back the way you paid. You are still owed it."),
+            _("A person is looking for another way, and we write to you. There is nothing you need to do."),
+        ),
+        rows=((_("Was to go to"), payment_name(refund.payment)),),
+    )
+
+
+def _purchase_list(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    return Letter(
+        kind="purchase_list",
+        customer=customer,
+        request=None,
+        subject=_("Your purchases at %(store)s") % {"store": customer.store.name},
+        heading=_("Here are your purchases"),
+        paragraphs=(
+            _("You asked for the list of what you bought with this address. From there you can ask for a refund."),
+            _("The link works for two days. If you did not ask for it, you can ignore this mail: nobody else can open the list."),
+        ),
+        link_text=_("See my purchases"),
+        link_url=purchases_url(customer),
+    )
+
+
+Composer = Callable[[Event, Customer, RefundRequest | None], Letter | None]
+COMPOSERS: Mapping[str, Composer] = {
+    events.REQUEST_SUBMITTED: _submitted,
+    events.REQUEST_APPROVED: _approved,
+    events.REQUEST_DECLINED: _declined,
+    events.REQUEST_CANCELED: _canceled,
+    events.EVIDENCE_ASKED: _evidence_asked,
+    events.EVIDENCE_GIVEN: _evidence_given,
+    events.REFUND_SUCCEEDED: _paid,
+    events.REFUND_FAILED: _failed,
+    PURCHASE_LIST_ASKED: _purchase_list,
+}
+
+
+def _letter(
+    kind: str,
+    request: RefundRequest,
+    *,
+    subject: str,
+    heading: str,
+    paragraphs: tuple[str, ...],
+    amount: str = "",
+    quote: str = "",
+    lines: tuple[LineNote, ...] = (),
+    rows: tuple[tuple[str, str], ...] = (),
+    link_text: str = "",
+) -> Letter:
+    language = _formatter(request)
+    values = {"amount": amount, "reference": request.reference}
+    return Letter(
+        kind=kind,
+        customer=request.customer,
+        request=request,
+        subject=subject % values,
+        heading=heading % values,
+        paragraphs=paragraphs,
+        quote=quote,
+        lines=lines,
+        rows=(
+            (_("Reference"), request.reference),
+            (_("Order"), request.purchase.number),
+            (_("Asked"), language.datetime(request.created_at)),
+            *rows,
+        ),
+        link_text=link_text or _("Follow your refund request"),
+        link_url=tracking_url(request),
+    )
+
+
+def _formatter(request: RefundRequest) -> Formatter:
+    return formatter_for(timezone=request.store.timezone)
+
+
+def _decision(event: Event, request: RefundRequest | None) -> Decision | None:
+    if request is None:
+        return None
+    return next((decision for decision in request.decisions.all() if decision.pk == event.payload.get("decision")), None)
+
+
+def _refund(event: Event, request: RefundRequest | None) -> Refund | None:
+    if request is None:
+        return None
+    refund_id = UUID(str(event.payload["refund"]))
+    return next((refund for refund in request.refunds.all() if refund.pk == refund_id), None)
+
+
+def _names(request: RefundRequest) -> dict[int, str]:
+    """Return what was asked for by line id: "Grain Pack × 2"."""
+    return {
+        item.line_id: f"{item.line.name} × {item.quantity}" if item.quantity > 1 or item.line.quantity > 1 else item.line.name
+        for item in request.lines.all()
+    }
+
+
+def _notes(request: RefundRequest, decision: Decision) -> tuple[LineNote, ...]:
+    """Return every line with what was granted and, for the policy's own decision, the reason with its clause."""
+    language = _formatter(request)
+    reasons = _reasons(request, decision, language)
+    notes = []
+    for line_id, name in _names(request).items():
+        granted = int(decision.amounts.get(str(line_id), 0))
+        value = language.money(Money(granted, decision.currency)) if granted else _("not refunded")
+        notes.append(LineNote(name=name, value=value, **reasons.get(line_id, {})))
+    return tuple(notes)
+
+
+def _reasons(request: RefundRequest, decision: Decision, language: Formatter) -> dict[int, dict[str, str]]:
+    """Explain the facts that the decision stored, by the version it stored: the same facts give the same verdict for ever."""
+    version = decision.policy_version
+    step = amount_step(payments=list(request.purchase.payments.all()), currency=decision.currency)
+    reasons = {}
+    try:
+        document = load_version(version) if version else NO_POLICY
+        for stored in decision.facts:
+            facts = LineFacts.from_json(stored)
+            told = explain_line(evaluate(document, facts, step=step), document, facts, language)
+            url = policy_pages().policy_url(version, told.clause_anchor) if version and told.clause_anchor else ""
+            reasons[int(facts.line_id)] = {
+                "before": told.before,
+                "title": told.clause_title,
+                "after": told.after,
+                "url": absolute_url(url) if url.startswith("/") else url,
+            }
+    except RefundPluginError:
+        # a version or a gateway that can no longer be read must not keep the answer from the customer
+        return {}
+    return reasons
