@@ -21,7 +21,8 @@ main { max-width: 84rem; margin: 0 auto; padding: 2rem 1rem 4rem; }
 h1 { margin: 0; font-size: 1.5rem; } h2 { margin: 2rem 0 .75rem; font-size: 1.1rem; } p { margin: .25rem 0 0; color: var(--soft); }
 .table { overflow-x: auto; background: var(--paper); border: 1px solid var(--line); border-radius: .6rem; }
 table { width: 100%; border-collapse: collapse; } th, td { padding: .55rem .9rem; text-align: start; white-space: nowrap; }
-th.amount { font-weight: 500; } th { color: var(--soft); font-weight: 500; font-size: .85rem; } tbody tr { border-top: 1px solid var(--line); }
+th.amount { font-weight: 500; } th { color: var(--soft); font-weight: 500; font-size: .85rem; }
+tbody tr { border-top: 1px solid var(--line); }
 .amount { text-align: end; font-variant-numeric: tabular-nums; font-weight: 600; }
 code { font: .85em ui-monospace, monospace; color: var(--soft); }
 .tag { display: inline-block; padding: .05rem .55rem; border-radius: 1rem; font-size: .8rem; font-weight: 600; }

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,19 +8,6 @@ import stripe
 
 from demo.sandbox.process import SandboxServer
 from tests.demo.receiver import Receiver
-
-
-@pytest.fixture(scope="session")
-def sandbox_process() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(sandbox_process: SandboxServer) -> SandboxServer:
-    """A sandbox that has forgotten every other test, in which refunds settle by hand only."""
-    sandbox_process.post("reset")
-    return sandbox_process
 
 
 def client_of(server: SandboxServer, **options: Any) -> stripe.StripeClient:
@@ -40,7 +26,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., SandboxServer]]:
+def start() -> Iterator[Callable[..., SandboxServer]]:
     """Start sandboxes of one's own; they end with the test."""
     servers: list[SandboxServer] = []
 

@@ -26,7 +26,7 @@ SECRET = "whsec_test"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
-def gateway_at(url: str, api_key: str = "sk_test_sandbox", **options: Any) -> StripeGateway:
+def gateway_at(url: str, api_key: str = "sk_test_1", **options: Any) -> StripeGateway:
     return StripeGateway(api_key, api_base=url, webhook_secret=SECRET, **{"read_timeout_seconds": 5, **options})
 
 
@@ -39,7 +39,7 @@ def closed_port() -> int:
 class SandboxRig(Rig):
     def __init__(self, sandbox: SandboxServer) -> None:
         self.sandbox = sandbox
-        self.gateway = gateway_at(sandbox.url)
+        self.gateway = gateway_at(sandbox.url, sandbox.api_key)
 
     def pay(self, captured: Money, *, refunds_pend: bool = False) -> str:
         method = "pm_card_pendingRefund" if refunds_pend else "pm_card_visa"
@@ -90,7 +90,7 @@ def test_what_is_kept_of_an_answer_is_json_without_the_key(rig: SandboxRig) -> N
     rig.misbehave("bad_key")
     answers.append(rig.gateway.refund(command_for(payment, Money(100, "EUR"))))
     text = json.dumps([answer.raw for answer in answers])
-    assert "sk_test_sandbox" not in text
+    assert rig.sandbox.api_key not in text
     assert "sk_test_somebody_else" not in text
     assert answers[0].raw["id"] == answers[0].gateway_refund_id
     assert str(answers[0].raw["request_id"]).startswith("req_")
@@ -107,7 +107,7 @@ def test_an_answer_that_comes_too_late_is_doubtful_and_the_refund_is_found(rig: 
     payment = rig.pay(Money(1820, "EUR"))
     command = command_for(payment, Money(100, "EUR"))
     rig.sandbox.post("faults", kind="slow_after", milliseconds=3000)
-    impatient = gateway_at(rig.sandbox.url, read_timeout_seconds=0.3)
+    impatient = gateway_at(rig.sandbox.url, rig.sandbox.api_key, read_timeout_seconds=0.3)
     assert impatient.refund(command).kind == AnswerKind.MAYBE_EXECUTED
     found = rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id)
     assert found is not None
@@ -189,9 +189,11 @@ def server_that_says(answer: bytes) -> Iterator[str]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def http(status: str, body: bytes, *headers: str, length: int | None = None) -> bytes:
