@@ -40,7 +40,14 @@ def send(task: str) -> bool:
     if time.monotonic() < _quiet_until:
         return False
     seconds = settings().doorbell_timeout_seconds
-    options = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **(current_app.conf.broker_transport_options or {})}
+    options = {
+        "socket_connect_timeout": seconds,
+        "socket_timeout": seconds,
+        **(current_app.conf.broker_transport_options or {}),
+        # `retry=False` stops the publishing from being repeated; connecting has retries of its own (kombu's failover)
+        "max_retries": 0,
+        "interval_start": 0,
+    }
     try:
         with current_app.connection_for_write(connect_timeout=seconds, transport_options=options) as broker:
             current_app.send_task(task, connection=broker, retry=False, ignore_result=True, expires=60)

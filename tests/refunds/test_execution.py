@@ -15,7 +15,7 @@ from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import ping_accounts
 from refund_plugin.refunds.execute import begin_attempt, call_gateway, claim_due, drive_refunds, work_on
 from refund_plugin.refunds.models import Attempt, Refund
-from refund_plugin.refunds.outcomes import Call, record_answer
+from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.refunds.sweep import sweep_once
