@@ -53,6 +53,12 @@ if _broker:
 REFUND_PLUGIN = {
     **REFUND_PLUGIN,
     "GATEWAYS": {
-        "default": {"kind": "stripe", "api_key": "sk_test_tests", "webhook_secret": "whsec_tests", "api_base": "http://127.0.0.1:9"},
+        "default": {
+            "kind": "stripe",
+            "account": "",
+            "api_key": "sk_test_tests",
+            "webhook_secret": "whsec_tests",
+            "api_base": "http://127.0.0.1:9",
+        },
     },
 }

@@ -57,8 +57,11 @@ class CheckoutForm(forms.Form):
 def checkout(request: HttpRequest, sku: str) -> HttpResponse:
     """Buy one product; the card is always the sandbox's test card."""
     product = get_object_or_404(ProductPage.objects.live(), sku=sku)
-    known = {"name": request.user.get_full_name(), "email": request.user.email} if request.user.is_authenticated else {}
-    form = CheckoutForm(request.POST or None, initial=known)
+    form = CheckoutForm(request.POST or None)
+    if request.user.is_authenticated:
+        form.fields["name"].initial = request.user.get_full_name()
+        # Someone else's address would link that person's purchases to this account.
+        form.fields["email"].initial, form.fields["email"].disabled = request.user.email, True
     if request.method == "POST" and form.is_valid():
         user_id = request.user.pk if request.user.is_authenticated else None
         buyer = Buyer(**form.cleaned_data, user_id=user_id)
