@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from refund_plugin.web import ask, mine, order, purchases, track
+from refund_plugin.web import ask, health, mine, order, purchases, track
 
 urlpatterns = [
     path("", ask.ask, name="ask"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("track/<str:token>/status/", track.status, name="track_status"),
     path("track/<str:token>/cancel/", track.cancel, name="track_cancel"),
     path("track/<str:token>/answer/", track.answer, name="track_answer"),
+    path("health/", health.health, name="health"),
     path("mine/", mine.mine, name="mine"),
     path("purchases/", purchases.purchases, name="purchases"),
     path("purchases/sent/", purchases.sent, name="purchases_sent"),
