@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,17 @@ def babel_locale(language: str) -> Locale:
         return Locale.parse(to_locale(language))
     except (UnknownLocaleError, ValueError):
         return Locale.parse("en")
+
+
+# Shares are whole percents and the days that a page of purchases mentions lie close together: each is written once.
+@lru_cache(maxsize=1024)
+def _percent(value: int, locale: Locale) -> str:
+    return format_percent(value / 100, locale=locale)
+
+
+@lru_cache(maxsize=1024)
+def _long_date(day: date, locale: Locale) -> str:
+    return format_date(day, format="long", locale=locale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class Formatter:
 
     def percent(self, value: int) -> str:
         """Write a share given in percent."""
-        return format_percent(value / 100, locale=babel_locale(self.locale))
+        return _percent(value, babel_locale(self.locale))
 
     def local(self, moment: datetime) -> datetime:
         """Move a moment into the time zone."""
@@ -59,7 +70,7 @@ class Formatter:
 
     def date(self, moment: datetime) -> str:
         """Write the day: `12 March 2026`."""
-        return format_date(self.local(moment).date(), format="long", locale=babel_locale(self.locale))
+        return _long_date(self.local(moment).date(), babel_locale(self.locale))
 
     def datetime(self, moment: datetime) -> str:
         """Write day and time: `12 March 2026 at 14:02`."""

@@ -65,7 +65,8 @@ def explain_line(verdict: LineVerdict, document: PolicyDocument, facts: LineFact
     """Say what `evaluate(document, facts)` answered, in the reader's language; dates are the customer's."""
     clause = None if verdict.clause_index is None else document.clauses[verdict.clause_index]
     reading = Reading(facts)
-    amount = language.money(Money(verdict.amount_minor, verdict.currency))
+    # every sentence that names an amount has one above 0; writing it is the slowest part of a short "no"
+    amount = language.money(Money(verdict.amount_minor, verdict.currency)) if verdict.amount_minor else ""
     text = _reason(verdict, clause, reading, amount, language)
     title = clause.heading(language) if clause and CLAUSE in text else ""
     if clause:
