@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
 from django.db.models import Q, QuerySet
 
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
-from refund_plugin.rules import PolicyDocument, clause_kinds, load_document
+from refund_plugin.rules import Clause, PolicyDocument, clause_kinds, load_document
+
+# By clause anchor ("" for the whole policy): title, reason and body, as far as there are any.
+Texts = Mapping[str, Mapping[str, str]]
 
 
 def in_force(at: datetime) -> Q:
@@ -55,7 +59,24 @@ def upcoming_version(*, policy: Policy, at: datetime) -> PolicyVersion | None:
     return policy.versions.filter(effective_from__gt=at, closed_at__isnull=True).order_by("-number").first()
 
 
-def texts_of(*, version: PolicyVersion, locale: str) -> Mapping[str, str]:
+def texts_of(*, version: PolicyVersion, locale: str) -> Texts:
     """Return the prose of a version in a language by clause anchor, as published last; empty when there is none."""
     text = PolicyText.objects.filter(version=version, locale=locale).order_by("-id").first()
     return text.texts if text else {}
+
+
+def localized(document: PolicyDocument, texts: Texts) -> PolicyDocument:
+    """Return the document with titles and reasons in the language of `texts`; it decides exactly as before."""
+
+    def in_language(clause: Clause) -> Clause:
+        text = texts.get(clause.anchor, {})
+        changes = {name: text[name] for name in ("title", "reason") if text.get(name) and hasattr(clause, name)}
+        return replace(clause, **changes) if changes else clause
+
+    return PolicyDocument(tuple(in_language(clause) for clause in document.clauses), document.auto_approve_limit)
+
+
+def load_version_in(version: PolicyVersion, locale: str) -> PolicyDocument:
+    """Return what a version says, with titles and reasons in a language as far as they were translated."""
+    texts = texts_of(version=version, locale=locale)
+    return localized(load_version(version), texts) if texts else load_version(version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.errors import InvalidInput
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
+from refund_plugin.policies.queries import Texts
 from refund_plugin.rules import document_hash, dump_document, load_document
 from refund_plugin.rules.documents import canonical_json
 from refund_plugin.stores.models import Store
@@ -55,10 +55,10 @@ def freeze_policy(
         founding = newest is None and founding_from is not None and founding_from < now
         if founding and not founding_reason.strip():
             raise InvalidInput(_("Say why the policy also holds for purchases made before it was published."), field="founding_reason")
-        if newest is not None and newest.closed_at is None and newest.hash == document_hash(canonical):
-            # in force already, or due on the very day that is wanted: nothing to add
-            if newest.effective_from <= now or newest.effective_from == start:
-                return newest
+        same = newest is not None and newest.closed_at is None and newest.hash == document_hash(canonical)
+        # in force already, or due on the very day that is wanted: nothing to add
+        if newest is not None and same and (newest.effective_from <= now or newest.effective_from == start):
+            return newest
         policy.versions.filter(effective_from__gt=now, closed_at__isnull=True).update(closed_at=now)
         return _add_version(
             policy,
@@ -78,20 +78,21 @@ def close_policy(*, key: str, now: datetime) -> int:
     return PolicyVersion.objects.filter(policy__key=key, closed_at__isnull=True).update(closed_at=now)
 
 
-def add_text(*, version: PolicyVersion, locale: str, texts: Mapping[str, str], now: datetime) -> PolicyText:
+def add_text(*, version: PolicyVersion, locale: str, texts: Texts, now: datetime) -> PolicyText:
     """Add the prose of a version in one language; it changes no verdict. The same text twice is added once.
 
     Args:
-        texts: by clause anchor.
+        texts: by clause anchor, "" for the whole policy: `title`, `reason` and `body`.
     """
     with transaction.atomic():
         Policy.objects.select_for_update().get(pk=version.policy_id)
         newest = version.texts.filter(locale=locale).order_by("-id").first()
-        if newest is not None and newest.texts == dict(texts):
+        plain = {anchor: dict(text) for anchor, text in texts.items()}
+        if newest is not None and newest.texts == plain:
             return newest
         # hashing in what came before lets an editor go back to an earlier wording, and shows a row that was removed
-        chained = canonical_json({"after": newest.hash if newest else "", "texts": dict(texts)})
-        return PolicyText.objects.create(version=version, locale=locale, texts=dict(texts), hash=document_hash(chained), added_at=now)
+        chained = canonical_json({"after": newest.hash if newest else "", "texts": plain})
+        return PolicyText.objects.create(version=version, locale=locale, texts=plain, hash=document_hash(chained), added_at=now)
 
 
 def assign_policy(*, policy: Policy, store: Store, now: datetime, by: str = "") -> Policy:
@@ -125,9 +126,7 @@ def assign_policy(*, policy: Policy, store: Store, now: datetime, by: str = "") 
         if source is None:
             close_policy(key=new_key, now=now)
         else:
-            freeze_policy(
-                key=new_key, title=wanted.title, document=source.document, now=now, effective_from=source.effective_from, by=by
-            )
+            freeze_policy(key=new_key, title=wanted.title, document=source.document, now=now, effective_from=source.effective_from, by=by)
         current.refresh_from_db()
         return current
 
@@ -137,9 +136,7 @@ def _lock_policy(*, key: str, title: str) -> Policy:
     return Policy.objects.select_for_update().get(key=key)
 
 
-def _add_version(
-    policy: Policy, *, document: str, effective_from: datetime, founding_reason: str, now: datetime, by: str
-) -> PolicyVersion:
+def _add_version(policy: Policy, *, document: str, effective_from: datetime, founding_reason: str, now: datetime, by: str) -> PolicyVersion:
     head = json.loads(document)
     latest: int = policy.versions.aggregate(latest=Max("number"))["latest"] or 0
     return PolicyVersion.objects.create(

@@ -1,0 +1,20 @@
+"""The pages of this app. With a swapped `Page` a site derives its own from the mixins, because the parent link's name varies."""
+
+from __future__ import annotations
+
+import swapper
+from django.utils.translation import gettext_lazy as _
+
+if not swapper.is_swapped("wagtailcore", "Page"):
+    from wagtail.models import Page
+
+    from cms_pages.mixins import RefundPolicyPageMixin
+
+    class RefundPolicyPage(RefundPolicyPageMixin, Page):
+        """The shop's refund policy."""
+
+        content_panels = [*Page.content_panels, *RefundPolicyPageMixin.policy_panels]
+
+        class Meta:
+            verbose_name = _("refund policy")
+            verbose_name_plural = _("refund policies")

@@ -1,0 +1,61 @@
+"""Where people read the policy: what lower rooms ask through `refund_plugin.content`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import get_language
+from wagtail.models import get_page_models
+
+from cms_pages.mixins import RefundPolicyPageMixin
+from refund_plugin import clock
+from refund_plugin.content import FrozenVersion
+from refund_plugin.policies.models import Policy
+from refund_plugin.policies.queries import in_force
+
+
+def policy_page_models() -> list[type[Any]]:
+    """Return the site's page models that are refund policies."""
+    return [model for model in get_page_models() if issubclass(model, RefundPolicyPageMixin)]
+
+
+def page_for_key(key: str) -> Any | None:
+    """Return the live page that shows a policy: in the active language if there is one, else the oldest."""
+    language = get_language() or ""
+    for model in policy_page_models():
+        pages = list(model.objects.live().filter(translation_key=key, alias_of=None).select_related("locale").order_by("pk"))
+        same = [page for page in pages if page.locale.language_code == language]
+        if pages:
+            return (same or pages)[0]
+    return None
+
+
+class WagtailPolicyPages:
+    """Implements `refund_plugin.content.PolicyPages` with this site's pages."""
+
+    def policy_url(self, version: FrozenVersion, anchor: str = "") -> str:
+        """Return the public page while it shows this version, else the version's own page; at the clause.
+
+        The answer is kept on the version object, so that a page that cites many clauses asks once.
+        """
+        kept: dict[str, str] = version.__dict__.setdefault("_page_urls", {})
+        language = get_language() or ""
+        if language not in kept:
+            kept[language] = self._version_url(version)
+        base = kept[language]
+        return f"{base}#{anchor}" if base and anchor else base
+
+    def current_policy_url(self, store_id: int) -> str:
+        """Return the public page of the store's policy."""
+        policy = Policy.objects.filter(store_id=store_id).first()
+        page = page_for_key(policy.key) if policy else None
+        return (page.url or "") if page else ""
+
+    def _version_url(self, version: FrozenVersion) -> str:
+        policy = Policy.objects.filter(pk=version.policy_id).first()
+        page = page_for_key(policy.key) if policy else None
+        if policy is None or page is None or not page.url:
+            return ""
+        current = policy.versions.filter(in_force(clock.now())).order_by("-number").values_list("number", flat=True).first()
+        url: str = page.url
+        return url if current == version.number else url + page.reverse_subpage("version", kwargs={"number": version.number})

@@ -1,0 +1,62 @@
+"""Hooks into the Wagtail admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from wagtail import hooks
+from wagtail.admin import messages
+
+from cms_pages.documents import document_of
+from cms_pages.mixins import RefundPolicyPageMixin
+from cms_pages.views import use_policy
+from refund_plugin import clock
+from refund_plugin.localize import formatter_for
+from refund_plugin.policies.queries import policy_for_key, versions_of
+from refund_plugin.rules import lint
+
+
+@hooks.register("register_admin_urls")
+def admin_urls() -> list[URLPattern]:
+    """Add the action that lets a shop use a policy."""
+    return [path("refund-policies/<int:page_id>/use/", use_policy, name="refund_policy_use")]
+
+
+@hooks.register("insert_editor_css")
+def editor_css() -> SafeString:
+    """Style the policy page's own inputs."""
+    return format_html('<link rel="stylesheet" href="{}">', static("cms_pages/editor.css"))
+
+
+@hooks.register("after_publish_page")
+def tell_what_publishing_did(request: HttpRequest, page: Any) -> None:
+    """Say which version came of it, from when it counts, and what the linter thinks."""
+    if not isinstance(page, RefundPolicyPageMixin) or not page.is_source:
+        return
+    policy = policy_for_key(page.policy_key)
+    version = versions_of(policy).filter(closed_at__isnull=True).first() if policy else None
+    if policy is None or version is None:
+        return
+    if policy.store is None:
+        messages.warning(
+            request,
+            _("Version %(number)d is published, but %(shop)s takes its decisions from another policy.")
+            % {"number": version.number, "shop": page.store},
+            buttons=[messages.button(reverse("refund_policy_use", args=[page.pk]), _("Use this one"))],
+        )
+    elif version.effective_from > clock.now():
+        moment = formatter_for(timezone=policy.store.timezone).datetime(version.effective_from)
+        messages.success(
+            request, _("Version %(number)d will be in force for purchases from %(moment)s.") % {"number": version.number, "moment": moment}
+        )
+    else:
+        messages.success(request, _("Version %(number)d is in force for purchases from now on.") % {"number": version.number})
+    for finding in lint(document_of(page.clauses, page.limits)):
+        if finding.severity == "warning":
+            messages.warning(request, finding.text(_))
