@@ -7,7 +7,22 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import BigIntegerField, Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from refund_plugin.errors import NotFound
@@ -89,9 +104,9 @@ def count_needing_person() -> int:
 
 def next_case(after: RefundRequest) -> RefundRequest | None:
     """Return the next request that needs a person: the oldest one younger than `after`, else the oldest of all but `after`."""
-    waiting = RefundRequest.objects.filter(needs_person()).exclude(pk=after.pk).order_by("created_at", "reference")
     younger = Q(created_at__gt=after.created_at) | Q(created_at=after.created_at, reference__gt=after.reference)
-    return waiting.filter(younger).first() or waiting.first()
+    rank = Case(When(younger, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return RefundRequest.objects.filter(needs_person()).exclude(pk=after.pk).order_by(rank, "created_at", "reference").first()
 
 
 def case(request_id: UUID | str) -> RefundRequest:

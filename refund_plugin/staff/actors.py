@@ -1,0 +1,47 @@
+"""Who the services see when a member of staff acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from wagtail.admin.utils import get_user_display_name
+
+from refund_plugin.actor import Action, Actor, ActorKind
+from refund_plugin.conf import settings
+from refund_plugin.staff.permissions import actions_of, staff_permissions
+from refund_plugin.stores.models import Store
+
+
+def staff_actor(user: Any, store: Store) -> Actor:
+    """Return the actor for a signed-in member of staff working on `store`'s cases."""
+    return Actor(
+        kind=ActorKind.STAFF,
+        id=str(user.pk),
+        store_id=store.pk,
+        actions=actions_of(user),
+        limit_minor=approval_limits(user),
+        label=str(get_user_display_name(user)),
+    )
+
+
+def approval_limits(user: Any) -> Mapping[str, int]:
+    """Return the most a user may approve at once, in minor units by currency; a missing currency has no limit.
+
+    Source of the rule: `REFUND_PLUGIN["STAFF_LIMITS"]`. A superuser, and a member of a group that may approve and is
+    not named there, has no limit; else the highest of the named groups counts.
+    """
+    limits = settings().staff_limits
+    if not limits or user.is_superuser:
+        return {}
+    approves = staff_permissions().filter(codename=Action.APPROVE, group=OuterRef("pk"))
+    groups = user.groups.annotate(approves=Exists(approves)).values_list("name", "approves")
+    mine: list[Mapping[str, int]] = []
+    for name, group_approves in groups:
+        if name in limits:
+            mine.append(limits[name])
+        elif group_approves:
+            return {}
+    shared = set.intersection(*(set(group) for group in mine)) if mine else set()
+    return {currency: max(group[currency] for group in mine) for currency in shared}

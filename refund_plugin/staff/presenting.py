@@ -1,0 +1,136 @@
+"""What the pages of the staff's door show, made from rows: no query, no rendering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from refund_plugin import content
+from refund_plugin.localize import Formatter
+from refund_plugin.money import Money, share_of
+from refund_plugin.orders.models import PurchaseLine
+from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.policies.queries import load_version
+from refund_plugin.refunds.models import Decision, Refund, RefundRequest
+from refund_plugin.refunds.quote import NO_POLICY, Quote
+from refund_plugin.refunds.states import RefundState, RequestState
+from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
+from refund_plugin.rules.explanation import LineExplanation, explain_line
+
+STATUS_OF_STATE = {
+    RequestState.SUBMITTED: "",
+    RequestState.NEEDS_EVIDENCE: "w-status--label",
+    RequestState.IN_REVIEW: "w-status--primary",
+    RequestState.APPROVED: "w-status--primary",
+    RequestState.DECLINED: "",
+    RequestState.CANCELED: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One line of a request or purchase, with what the policy says about it.
+
+    Attributes:
+        quantity: units asked for.
+        paid: for these units.
+        left: what may still be refunded on the whole line.
+        suggested: what the policy gives, or would give when a person agrees; zero when it declines.
+        granted: what the newest decision gave; None while nothing was decided.
+        clause_url: the clause on the policy page; "" when none is cited or no page is published.
+    """
+
+    line_id: int
+    name: str
+    sku: str
+    quantity: int
+    bought: int
+    paid: Money
+    left: Money
+    suggested: Money
+    outcome: Outcome
+    explanation: LineExplanation
+    clause_url: str
+    granted: Money | None = None
+
+
+def case_lines(request: RefundRequest, formatter: Formatter) -> list[CaseLine]:
+    """Return the lines of a case as the policy judged them when it was asked; `request` comes from `queries.case`."""
+    engine = engine_decision(request)
+    decided = [decision for decision in request.decisions.all() if decision.outcome in ("approved", "declined")]
+    granted = decided[-1].amounts if decided else None
+    facts_of = {int(facts["line_id"]): LineFacts.from_json(facts) for facts in engine.facts} if engine else {}
+    steps = {int(verdict["line_id"]): int(verdict.get("step", 1)) for verdict in engine.verdicts} if engine else {}
+    document = load_version(request.policy_version) if request.policy_version else NO_POLICY
+    lines = []
+    for item in request.lines.all():
+        facts = facts_of[item.line_id]
+        verdict = evaluate(document, facts, step=steps[item.line_id])
+        given = Money(int(granted.get(str(item.line_id), 0)), facts.currency) if granted is not None else None
+        lines.append(_line(item.line, item.quantity, facts, verdict, document, request.policy_version, formatter, granted=given))
+    return lines
+
+
+def quote_lines(quote: Quote, formatter: Formatter) -> list[CaseLine]:
+    """Return the lines of a purchase as the policy judges them at this moment."""
+    return [_line(item.line, item.quantity, item.facts, item.verdict, quote.document, quote.version, formatter) for item in quote.lines]
+
+
+def _line(
+    line: PurchaseLine,
+    quantity: int,
+    facts: LineFacts,
+    verdict: LineVerdict,
+    document: PolicyDocument,
+    version: PolicyVersion | None,
+    formatter: Formatter,
+    *,
+    granted: Money | None = None,
+) -> CaseLine:
+    currency = facts.currency
+    cited = version is not None and verdict.clause_anchor
+    return CaseLine(
+        line_id=line.pk,
+        name=line.name,
+        sku=line.sku,
+        quantity=quantity,
+        bought=line.quantity,
+        paid=Money(share_of(line.paid_minor, quantity, line.quantity), currency),
+        left=Money(max(line.left_minor, 0), currency),
+        suggested=Money(verdict.amount_minor if verdict.outcome != Outcome.DECLINE else 0, currency),
+        outcome=verdict.outcome,
+        explanation=explain_line(verdict, document, facts, formatter),
+        clause_url=content.policy_pages().policy_url(version, verdict.clause_anchor) if version and cited else "",
+        granted=granted,
+    )
+
+
+def engine_decision(request: RefundRequest) -> Decision | None:
+    """Return the decision that holds the policy's verdicts."""
+    return next((decision for decision in request.decisions.all() if decision.verdicts), None)
+
+
+def total(lines: list[CaseLine], currency: str) -> Money:
+    """Return what the policy gives for all lines together."""
+    return sum((line.suggested for line in lines), Money.zero(currency))
+
+
+def why_a_person(request: RefundRequest) -> list[str]:
+    """Say in words why a case needs a person; empty when it does not."""
+    reasons = []
+    if request.state == RequestState.IN_REVIEW:
+        reasons.append(_("The customer asks that a person looks.") if request.wants_person else _("The policy leaves this to a person."))
+    if request.state == RequestState.NEEDS_EVIDENCE:
+        reasons.append(_("We wait for the customer's answer."))
+    for refund in request.refunds.all():
+        if may_retry(refund):
+            reasons.append(_("The payment provider did not refund the money; the customer still waits for it."))
+        elif refund.needs_person and refund.state != RefundState.FAILED:
+            reasons.append(_("Look at the money at the payment provider: %(why)s.") % {"why": refund.needs_person})
+    return reasons
+
+
+def may_retry(refund: Refund) -> bool:
+    """Tell whether a refund failed and nothing was sent in its place."""
+    return refund.state == RefundState.FAILED and getattr(refund, "successor", None) is None

@@ -1,0 +1,70 @@
+"""Columns of the staff's lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from wagtail.admin.ui.tables import Column, DateColumn, TitleColumn
+
+from refund_plugin.money import Money, format_money
+from refund_plugin.orders.models import Purchase
+from refund_plugin.refunds.models import RefundRequest
+
+
+class AmountColumn(Column):
+    """An amount of money, written in the reader's language, figures under figures."""
+
+    def get_value(self, instance: Any) -> str:
+        """Write the amount that the accessor gives in minor units."""
+        minor = super().get_value(instance)
+        return "" if minor is None else format_money(Money(int(minor), instance.currency), get_language() or "en")
+
+
+class StateColumn(Column):
+    """Where the request stands, and whether its money is stuck."""
+
+    cell_template_name = "refund_plugin/staff/cells/state.html"
+
+
+def line_names(request: RefundRequest) -> str:
+    """Name what the request asks for: `Grain (2), Print school`."""
+    return ", ".join(f"{item.line.name} ({item.quantity})" if item.quantity > 1 else item.line.name for item in request.lines.all())
+
+
+def case_url(request: RefundRequest) -> str:
+    """Return the case page."""
+    return reverse("refund_cases:case", args=[request.pk])
+
+
+def purchase_url(purchase: Purchase) -> str:
+    """Return the purchase's page."""
+    return reverse("refund_purchases:purchase", args=[purchase.pk])
+
+
+def queue_columns() -> list[Column]:
+    """Columns of the queue."""
+    return [
+        TitleColumn("reference", label=_("Request"), get_url=case_url, sort_key="reference", width="12%"),
+        Column("lines", label=_("What"), accessor=line_names),
+        Column("customer.email", label=_("Customer"), sort_key="customer__email"),
+        Column("purchase.number", label=_("Order"), sort_key="purchase__number"),
+        Column("get_reason_display", label=_("Reason"), sort_key="reason"),
+        AmountColumn("amount_minor", label=_("Amount"), sort_key="amount_minor", classname="refund-number"),
+        StateColumn("state", label=_("State"), sort_key="state"),
+        DateColumn("created_at", label=_("Asked"), sort_key="created_at"),
+    ]
+
+
+def purchase_columns() -> list[Column]:
+    """Columns of the list of purchases."""
+    return [
+        TitleColumn("number", label=_("Order"), get_url=purchase_url, sort_key="number"),
+        Column("lines", label=_("What"), accessor=lambda purchase: ", ".join(line.name for line in purchase.lines.all())),
+        Column("customer.email", label=_("Customer"), sort_key="customer__email"),
+        AmountColumn("paid_minor", label=_("Paid"), sort_key="paid_minor", classname="refund-number"),
+        Column("request_count", label=_("Requests"), sort_key="request_count", classname="refund-number"),
+        DateColumn("purchased_at", label=_("Bought"), sort_key="purchased_at"),
+    ]

@@ -1,0 +1,26 @@
+"""Template filters of the staff's pages: values written by the case's own formatter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from refund_plugin.localize import Formatter
+from refund_plugin.money import Money
+
+register = template.Library()
+
+
+@register.filter
+def written(amount: Money, formatter: Formatter) -> str:
+    """Write an amount: `18.20 €`."""
+    return formatter.money(amount)
+
+
+@register.filter
+def moment(at: datetime, formatter: Formatter) -> SafeString:
+    """Write a day and time, machine-readable beside."""
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), formatter.datetime(at))

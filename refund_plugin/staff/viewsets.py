@@ -1,0 +1,99 @@
+"""The URLs and the menu of the staff's door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+from wagtail.admin.menu import SubmenuMenuItem
+from wagtail.admin.ui.sidebar import SubMenuItem
+from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
+
+from refund_plugin.actor import Action
+from refund_plugin.refunds.queries import count_needing_person
+from refund_plugin.staff.cases import CaseView, RetryView, VerbView
+from refund_plugin.staff.permissions import may
+from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
+from refund_plugin.staff.queue import QueueView
+from refund_plugin.staff.verbs import VERBS
+
+
+class StaffViewSet(ViewSet):
+    """A viewset shown to those who may see cases, whose views manage their own transactions."""
+
+    def view(self, view_class: Any, **options: Any) -> Callable[..., Any]:
+        """Return the view; the services behind it commit before they ring, also where a host wraps requests in a transaction."""
+        return transaction.non_atomic_requests(self.construct_view(view_class, **options))
+
+    def get_menu_item(self, order: int | None = None) -> Any:
+        """Hide the item from people who may not see cases."""
+        item = super().get_menu_item(order)
+        item.is_shown = lambda request: may(request.user, Action.VIEW_CASES)
+        return item
+
+
+class CaseViewSet(StaffViewSet):
+    """The queue, the case page and its verbs."""
+
+    name = "refund_cases"
+    url_prefix = "refunds/cases"
+    icon = "resubmit"
+    menu_label = _("Requests")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the cases."""
+        return [
+            path("", self.view(QueueView), name="index"),
+            path("results/", self.view(QueueView, results_only=True), name="index_results"),
+            path("<uuid:pk>/", self.view(CaseView), name="case"),
+            *(path(f"<uuid:pk>/{verb.name}/", self.view(VerbView, verb=verb), name=verb.name) for verb in VERBS),
+            path("<uuid:pk>/retry/<uuid:refund>/", self.view(RetryView), name="retry"),
+        ]
+
+
+class PurchaseViewSet(StaffViewSet):
+    """The purchases."""
+
+    name = "refund_purchases"
+    url_prefix = "refunds/purchases"
+    icon = "clipboard-list"
+    menu_label = _("Purchases")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the purchases."""
+        return [
+            path("", self.view(PurchaseListView), name="index"),
+            path("results/", self.view(PurchaseListView, results_only=True), name="index_results"),
+            path("<int:pk>/", self.view(PurchaseView), name="purchase"),
+        ]
+
+
+class CountingMenuItem(SubmenuMenuItem):
+    """The menu "Refunds", with the number of requests that need a person."""
+
+    def render_component(self, request: HttpRequest) -> SubMenuItem:
+        """Write the number behind the label, when there is one."""
+        component = super().render_component(request)
+        waiting = count_needing_person()
+        if waiting:
+            component.label = _("Refunds (%(waiting)d)") % {"waiting": waiting}
+        return component
+
+
+class RefundsGroup(ViewSetGroup):
+    """Everything of the staff's door under one menu."""
+
+    menu_label = _("Refunds")
+    menu_name = "refunds"
+    menu_icon = "resubmit"
+    menu_order = 250
+    items = (CaseViewSet, PurchaseViewSet)
+
+    def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
+        """Return the menu with the number."""
+        plain = super().get_menu_item(order)
+        return CountingMenuItem(plain.label, plain.menu, name=plain.name, icon_name=plain.icon_name, order=plain.order)
