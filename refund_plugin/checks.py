@@ -76,7 +76,7 @@ def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f'{where} has an unknown kind "{kind}".', hint=hint, id="refund_plugin.E005"))
             continue
         try:
-            build_gateway(kind, {"account": slug, **options})
+            build_gateway(kind, options)
         except GatewayMisconfigured as error:
             found.append(
                 Error(f"{where}: {error}", hint="Compare with the gateway's options in docs/settings.md.", id="refund_plugin.E006")

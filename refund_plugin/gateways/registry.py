@@ -55,7 +55,7 @@ def _stripe(options: Mapping[str, Any]) -> Gateway:
 def _memory(options: Mapping[str, Any]) -> Gateway:
     from refund_plugin.gateways.memory import MemoryGateway
 
-    return MemoryGateway(name=str(options.get("name") or options.get("account") or "default"))
+    return MemoryGateway(name=str(options.get("name", "default")))
 
 
 register_gateway("stripe", _stripe)

@@ -54,7 +54,7 @@ def _gateway(slug: str, kind: str, livemode: bool) -> Gateway:
     options = settings().gateways.get(slug)
     if options is None:
         raise GatewayMisconfigured(f'REFUND_PLUGIN["GATEWAYS"] has no entry "{slug}".')
-    return build_gateway(kind, {"account": slug, **options, "livemode": livemode})
+    return build_gateway(kind, {**options, "livemode": livemode})
 
 
 def hold_account(account: GatewayAccount, *, reason: str) -> None:

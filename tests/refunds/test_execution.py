@@ -123,7 +123,7 @@ def test_a_wrong_gateway_key_holds_the_account_until_it_answers_again(gateway, r
     gateway.script("bad_key")
     drive_refunds()
     assert only_refund(request_).state == RefundState.RESERVED
-    assert GatewayAccount.objects.get().on_hold
+    assert GatewayAccount.objects.get(slug="main").on_hold
     with clock.travel(timedelta(hours=1)):
         assert drive_refunds() == 0
         ping_accounts()
@@ -134,7 +134,7 @@ def test_a_wrong_gateway_key_holds_the_account_until_it_answers_again(gateway, r
 def test_an_account_missing_from_the_settings_is_held_and_the_refund_kept(gateway, request_, settings):
     settings.REFUND_PLUGIN = {"GATEWAYS": {}}
     assert drive_refunds() == 0
-    assert GatewayAccount.objects.get().on_hold
+    assert GatewayAccount.objects.get(slug="main").on_hold
     assert only_refund(request_).state == RefundState.RESERVED
 
 
