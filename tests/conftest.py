@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from demo.sandbox.process import SandboxServer
+from tests.demo_process import DemoProcess
 
 HERE = Path(__file__).parent
 DATABASE_INDEPENDENT_FOLDERS = ("rules", "gateways", "demo", "e2e", "packaging", "bench")
@@ -52,3 +53,10 @@ def sandbox(sandbox_process: SandboxServer, settings: Any) -> SandboxServer:
     account = {**settings.REFUND_PLUGIN["GATEWAYS"]["default"], "api_base": sandbox_process.url}
     settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {"default": account}}
     return sandbox_process
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
+    """The whole demo, as `make demo` runs it, for the whole run: real servers, a real worker, a seeded shop."""
+    with DemoProcess(tmp_path_factory.mktemp("demo") / "state") as running:
+        yield running
