@@ -5,13 +5,11 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from refund_plugin.stores.models import Store
-
 
 class Event(models.Model):
     """Something that happened: plain data and ids, never personal data, never changed."""
 
-    store = models.ForeignKey(Store, models.PROTECT, related_name="+")
+    store = models.ForeignKey("refund_plugin.Store", models.PROTECT, related_name="+")
     kind = models.CharField(max_length=60)
     case = models.UUIDField(null=True, db_index=True, help_text="The refund request it belongs to.")
     payload = models.JSONField(default=dict)
