@@ -72,13 +72,13 @@ class Formatter:
         """Write the day: `12 March 2026`."""
         return _long_date(self.local(moment).date(), babel_locale(self.locale))
 
-    def datetime(self, moment: datetime) -> str:
-        """Write day and time: `12 March 2026 at 14:02`."""
-        return format_datetime(self.local(moment), format="long", locale=babel_locale(self.locale), tzinfo=ZoneInfo(self.timezone))
-
     def time(self, moment: datetime) -> str:
         """Write the time to the second: `14:02:11`."""
         return format_time(self.local(moment).time(), format="medium", locale=babel_locale(self.locale))
+
+    def datetime(self, moment: datetime) -> str:
+        """Write day and time: `12 March 2026 at 14:02`."""
+        return format_datetime(self.local(moment), format="long", locale=babel_locale(self.locale), tzinfo=ZoneInfo(self.timezone))
 
 
 def formatter_for(*, timezone: str, locale: str | None = None) -> Formatter:

@@ -41,7 +41,8 @@ def suggested_amounts(decision: Decision) -> dict[int, int]:
 
 
 def _loaded(value: Any) -> dict[str, Any]:
-    return json.loads(value) if isinstance(value, str) else value
+    loaded: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return loaded
 
 
 def check_reason(reason: str) -> None:

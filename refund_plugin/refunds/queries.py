@@ -48,7 +48,7 @@ class QueueCounts:
 
 def needs_person() -> Q:
     """Return the condition "a person must look": at the answer, at the customer's evidence, or at the money."""
-    return Q(state__in=OPEN_FOR_STAFF) | Exists(_TROUBLE)
+    return Q(state__in=OPEN_FOR_STAFF) | Q(Exists(_TROUBLE))
 
 
 def money_needs_person() -> Q:
@@ -149,4 +149,4 @@ def requests_of_customer(customer_ids: Collection[int]) -> QuerySet[RefundReques
 
 def requests_of_user(user: AbstractBaseUser) -> QuerySet[RefundRequest]:
     """Return what a signed-in person asked for, in every store, newest first, with lines, decisions and refunds."""
-    return _for_lists().filter(customer__user=user)
+    return _for_lists().filter(customer__user_id=user.pk)

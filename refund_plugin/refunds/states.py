@@ -66,37 +66,35 @@ class RefundEvent(StrEnum):
     CANCEL = "cancel"  # by the customer or staff, before anything was sent
 
 
-_ = RefundState
 REFUND_TRANSITIONS: dict[tuple[str, RefundEvent], str] = {
-    (_.RESERVED, RefundEvent.CLAIMED): _.PROCESSING,
-    (_.RESERVED, RefundEvent.PENDING): _.PENDING,
-    (_.RESERVED, RefundEvent.SUCCEEDED): _.SUCCEEDED,
-    (_.RESERVED, RefundEvent.FAILED): _.FAILED,
-    (_.RESERVED, RefundEvent.CANCEL): _.CANCELED,
-    (_.PROCESSING, RefundEvent.NOT_EXECUTED): _.RESERVED,  # unless an earlier attempt was a "maybe": then unknown
-    (_.PROCESSING, RefundEvent.MAYBE_EXECUTED): _.UNKNOWN,
-    (_.PROCESSING, RefundEvent.DEFINITIVE_NO): _.FAILED,
-    (_.PROCESSING, RefundEvent.PENDING): _.PENDING,
-    (_.PROCESSING, RefundEvent.SUCCEEDED): _.SUCCEEDED,
-    (_.PROCESSING, RefundEvent.FAILED): _.FAILED,
-    (_.UNKNOWN, RefundEvent.CLAIMED): _.UNKNOWN,
-    (_.UNKNOWN, RefundEvent.NOT_EXECUTED): _.UNKNOWN,
-    (_.UNKNOWN, RefundEvent.MAYBE_EXECUTED): _.UNKNOWN,
-    (_.UNKNOWN, RefundEvent.DEFINITIVE_NO): _.FAILED,  # only as the answer to a replay of this very key
-    (_.UNKNOWN, RefundEvent.PENDING): _.PENDING,
-    (_.UNKNOWN, RefundEvent.SUCCEEDED): _.SUCCEEDED,
-    (_.UNKNOWN, RefundEvent.FAILED): _.FAILED,
-    (_.PENDING, RefundEvent.CLAIMED): _.PENDING,  # to ask the gateway how it stands; nothing is sent
-    (_.PENDING, RefundEvent.SUCCEEDED): _.SUCCEEDED,
-    (_.PENDING, RefundEvent.FAILED): _.FAILED,
-    (_.PENDING, RefundEvent.CANCELED): _.CANCELED,
-    (_.SUCCEEDED, RefundEvent.FAILED): _.FAILED,  # the bank returned the money
-    (_.FAILED, RefundEvent.PENDING): _.PENDING,  # the gateway contradicts itself: believed, with an alert
-    (_.FAILED, RefundEvent.SUCCEEDED): _.SUCCEEDED,
-    (_.CANCELED, RefundEvent.PENDING): _.PENDING,
-    (_.CANCELED, RefundEvent.SUCCEEDED): _.SUCCEEDED,
+    (RefundState.RESERVED, RefundEvent.CLAIMED): RefundState.PROCESSING,
+    (RefundState.RESERVED, RefundEvent.PENDING): RefundState.PENDING,
+    (RefundState.RESERVED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (RefundState.RESERVED, RefundEvent.FAILED): RefundState.FAILED,
+    (RefundState.RESERVED, RefundEvent.CANCEL): RefundState.CANCELED,
+    (RefundState.PROCESSING, RefundEvent.NOT_EXECUTED): RefundState.RESERVED,  # unless an earlier attempt was a "maybe": then unknown
+    (RefundState.PROCESSING, RefundEvent.MAYBE_EXECUTED): RefundState.UNKNOWN,
+    (RefundState.PROCESSING, RefundEvent.DEFINITIVE_NO): RefundState.FAILED,
+    (RefundState.PROCESSING, RefundEvent.PENDING): RefundState.PENDING,
+    (RefundState.PROCESSING, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (RefundState.PROCESSING, RefundEvent.FAILED): RefundState.FAILED,
+    (RefundState.UNKNOWN, RefundEvent.CLAIMED): RefundState.UNKNOWN,
+    (RefundState.UNKNOWN, RefundEvent.NOT_EXECUTED): RefundState.UNKNOWN,
+    (RefundState.UNKNOWN, RefundEvent.MAYBE_EXECUTED): RefundState.UNKNOWN,
+    (RefundState.UNKNOWN, RefundEvent.DEFINITIVE_NO): RefundState.FAILED,  # only as the answer to a replay of this very key
+    (RefundState.UNKNOWN, RefundEvent.PENDING): RefundState.PENDING,
+    (RefundState.UNKNOWN, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (RefundState.UNKNOWN, RefundEvent.FAILED): RefundState.FAILED,
+    (RefundState.PENDING, RefundEvent.CLAIMED): RefundState.PENDING,  # to ask the gateway how it stands; nothing is sent
+    (RefundState.PENDING, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (RefundState.PENDING, RefundEvent.FAILED): RefundState.FAILED,
+    (RefundState.PENDING, RefundEvent.CANCELED): RefundState.CANCELED,
+    (RefundState.SUCCEEDED, RefundEvent.FAILED): RefundState.FAILED,  # the bank returned the money
+    (RefundState.FAILED, RefundEvent.PENDING): RefundState.PENDING,  # the gateway contradicts itself: believed, with an alert
+    (RefundState.FAILED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (RefundState.CANCELED, RefundEvent.PENDING): RefundState.PENDING,
+    (RefundState.CANCELED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
 }
-del _
 
 HELD = frozenset({RefundState.RESERVED, RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.PENDING})
 GONE = frozenset({RefundState.SUCCEEDED})
