@@ -20,7 +20,7 @@ from refund_plugin.api.lists import RefundRequestCountableConnection, RefundRequ
 from refund_plugin.api.orders import Channel, Email, OrderNumber, RefundLineInput, read_line_id, read_lines, visible_purchase
 from refund_plugin.api.types import MinorAmount, read_id
 from refund_plugin.errors import InvalidInput, NotFound, RefundPluginError, Required
-from refund_plugin.refunds import services
+from refund_plugin.refunds import review, services
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.tracking import find_by_token
 
@@ -295,7 +295,7 @@ class RefundMutations:
         def approve() -> RefundRequestType:
             caller = caller_of(info)
             case = visible_case(caller, id=id)
-            row = services.approve_request(
+            row = review.approve_request(
                 request_id=case.row.pk,
                 by=caller.worker(case.row.store),
                 amounts=_amounts(input.amounts),
@@ -314,7 +314,7 @@ class RefundMutations:
             caller = caller_of(info)
             case = visible_case(caller, id=id)
             by = caller.worker(case.row.store)
-            row = services.decline_request(request_id=case.row.pk, by=by, reason=input.reason, now=clock.now())
+            row = review.decline_request(request_id=case.row.pk, by=by, reason=input.reason, now=clock.now())
             return RefundRequestType(case=Case(row, case.role))
 
         return answer(RefundRequestDecline, "refund_request", decline)
@@ -329,7 +329,7 @@ class RefundMutations:
             caller = caller_of(info)
             case = visible_case(caller, id=id)
             by = caller.worker(case.row.store)
-            row = services.ask_for_evidence(request_id=case.row.pk, by=by, question=input.question, now=clock.now())
+            row = review.ask_for_evidence(request_id=case.row.pk, by=by, question=input.question, now=clock.now())
             return RefundRequestType(case=Case(row, case.role))
 
         return answer(RefundRequestAskEvidence, "refund_request", ask)

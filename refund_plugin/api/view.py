@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cross_web import HTTPException
 from django.conf import settings as django_settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import method_decorator
@@ -35,15 +36,24 @@ class RefundGraphQLView(GraphQLView):
     something that a browser adds by itself. A session cookie is, so a request that comes with a session is checked here.
     """
 
-    http_method_names = ["post", "options"]
-
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Refuse what is too large, forged, or comes with a token that is not valid; then let the schema answer."""
-        if request.method == "POST":
-            refusal = self.refusal(request)
-            if refusal is not None:
-                return refusal
-        return super().dispatch(request, *args, **kwargs)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        refusal = self.refusal(request)
+        if refusal is not None:
+            return refusal
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, HttpResponse) and response.headers["Content-Type"].startswith("text/plain"):
+            return refuse(response.status_code, "BAD_REQUEST", response.content.decode())
+        return response
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """Read one operation; a list of them is not accepted."""
+        operation = super().parse_json(data)
+        if not isinstance(operation, dict):
+            raise HTTPException(400, 'Send one operation as a JSON object: {"query": "…", "variables": {…}}')
+        return operation
 
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return why the request is not answered; None when it is."""

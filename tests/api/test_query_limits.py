@@ -1,0 +1,87 @@
+"""One query may ask for so much and no more, and an attack on the limits themselves costs nothing."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from graphql import get_introspection_query
+
+from refund_plugin.api import orders
+
+
+def failure(answer) -> str:
+    assert answer.body["data"] is None
+    return answer.failure["message"]
+
+
+def test_a_query_that_is_nested_too_deeply_is_refused(send, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GRAPHQL_MAX_DEPTH": 3}
+    assert send('{ refundRequest(token: "x") { amount { minorAmount } } }').data is None
+    assert "3 levels" in failure(send('{ refundRequest(token: "x") { lines { line { sku } } } }'))
+
+
+def test_depth_is_counted_through_fragments(send, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GRAPHQL_MAX_DEPTH": 3}
+    query = """
+    { refundRequest(token: "x") { ...A } }
+    fragment A on RefundRequest { lines { ... on RefundRequestLine { ...B } } }
+    fragment B on RefundRequestLine { line { sku } }
+    """
+    assert "3 levels" in failure(send(query))
+
+
+def test_a_query_with_too_many_tokens_is_refused(send, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GRAPHQL_MAX_TOKENS": 20}
+    assert send('{ refundRequest(token: "x") { reference } }').data is None
+    assert "20 tokens" in failure(send('{ refundRequest(token: "x") { ' + "reference " * 20 + "} }"))
+
+
+def test_aliases_are_counted_wherever_a_fragment_is_spread(send):
+    body = "a: reference b: status c: reason d: message"
+    spread = " ".join(f'q{n}: refundRequest(token: "x") {{ ...F }}' for n in range(4))
+    assert "aliases" in failure(send(f"{{ {spread} }} fragment F on RefundRequest {{ {body} }}"))
+
+
+def test_fragments_that_spread_each_other_twice_are_measured_once_each(send):
+    # walked at every spread, these would be 2^150 fields
+    fragments = " ".join(f"fragment F{n} on RefundRequest {{ ...F{n + 1} ...F{n + 1} }}" for n in range(150))
+    query = f'{{ refundRequest(token: "x") {{ ...F0 }} }} {fragments} fragment F150 on RefundRequest {{ reference }}'
+    assert send(query).data is None
+
+
+def test_fragments_in_a_circle_are_refused(send):
+    query = '{ refundRequest(token: "x") { ...A } } fragment A on RefundRequest { ...B } fragment B on RefundRequest { ...A }'
+    assert send(query).body["errors"]
+
+
+def test_braces_that_never_end_are_refused(send):
+    assert send("{ a " * 900).body["errors"]
+
+
+def test_a_schema_can_be_read_in_whole_by_tools(send):
+    answer = send(get_introspection_query())
+    assert "refundRequestCreate" in {
+        field["name"] for kind in answer.data["types"] if kind["name"] == "Mutation" for field in kind["fields"]
+    }
+
+
+def test_a_defect_is_logged_and_its_text_stays_inside(send, policy, monkeypatch, caplog):
+    def broken(**kwargs):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(orders, "find_purchase", broken)
+    with caplog.at_level(logging.ERROR):
+        answer = send("RefundQuote", {"orderNumber": "1", "email": "ada@example.com"})
+    assert failure(answer) == "Something went wrong. Please try again."
+    assert "secret detail" not in str(answer.body)
+    assert any("secret detail" in record.exc_text for record in caplog.records if record.exc_text)
+
+
+@pytest.mark.parametrize(
+    "query", ["{ nothing }", "{ refundRequest(id: 5.5) { id } }", "mutation {", "query Q($x: Int!) { refundPolicy { title } }"]
+)
+def test_a_wrong_query_is_told_and_not_logged(send, caplog, query):
+    with caplog.at_level(logging.ERROR):
+        assert send(query).body["errors"][0]["message"] != "Something went wrong. Please try again."
+    assert not caplog.records
