@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from wagtail.admin.forms import WagtailAdminPageForm
 from wagtail.blocks.stream_block import StreamBlockValidationError
@@ -49,6 +51,7 @@ class RefundPolicyPageForm(WagtailAdminPageForm):  # type: ignore[misc]
     def clean(self) -> dict[str, Any]:
         """Check what the fields say together; a draft may be unfinished."""
         cleaned: dict[str, Any] = super().clean()
+        self._check_address(cleaned)
         if self.is_deferred_validation:
             return cleaned
         if "clauses" in cleaned and "limits" in cleaned:
@@ -57,6 +60,12 @@ class RefundPolicyPageForm(WagtailAdminPageForm):  # type: ignore[misc]
                 self.add_error("clauses", error)
         self._check_founding(cleaned)
         return cleaned
+
+    def _check_address(self, cleaned: dict[str, Any]) -> None:
+        parent = self.parent_page or (self.instance.get_parent() if self.instance.pk else None)
+        address = urlsplit((parent.url if parent else None) or "").path + f"{cleaned.get('slug', '')}/"
+        if address == reverse("refund_plugin:ask"):
+            self.add_error("slug", _("Customers ask for refunds at this address. Choose another one, such as “refund-policy”."))
 
     def _check_founding(self, cleaned: dict[str, Any]) -> None:
         founding = cleaned.get("founding_from")

@@ -10,7 +10,7 @@ from wagtail.models import get_page_models
 from cms_pages.mixins import RefundPolicyPageMixin
 from refund_plugin import clock
 from refund_plugin.content import FrozenVersion
-from refund_plugin.policies.models import Policy
+from refund_plugin.policies.models import Policy, PolicyVersion
 from refund_plugin.policies.queries import in_force
 
 
@@ -52,7 +52,8 @@ class WagtailPolicyPages:
         return (page.url or "") if page else ""
 
     def _version_url(self, version: FrozenVersion) -> str:
-        policy = Policy.objects.filter(pk=version.policy_id).first()
+        # a version usually comes with its policy
+        policy = version.policy if isinstance(version, PolicyVersion) else Policy.objects.filter(pk=version.policy_id).first()
         page = page_for_key(policy.key) if policy else None
         if policy is None or page is None or not page.url:
             return ""

@@ -78,8 +78,8 @@ def close_policy(*, key: str, now: datetime) -> int:
     return PolicyVersion.objects.filter(policy__key=key, closed_at__isnull=True).update(closed_at=now)
 
 
-def add_text(*, version: PolicyVersion, locale: str, texts: Texts, now: datetime) -> PolicyText:
-    """Add the prose of a version in one language; it changes no verdict. The same text twice is added once.
+def add_text(*, version: PolicyVersion, locale: str, texts: Texts, now: datetime) -> PolicyText | None:
+    """Add the prose of a version in one language; it changes no verdict. The same text twice is added once, no text never.
 
     Args:
         texts: by clause anchor, "" for the whole policy: `title`, `reason` and `body`.
@@ -88,7 +88,7 @@ def add_text(*, version: PolicyVersion, locale: str, texts: Texts, now: datetime
         Policy.objects.select_for_update().get(pk=version.policy_id)
         newest = version.texts.filter(locale=locale).order_by("-id").first()
         plain = {anchor: dict(text) for anchor, text in texts.items()}
-        if newest is not None and newest.texts == plain:
+        if plain == (newest.texts if newest else {}):
             return newest
         # hashing in what came before lets an editor go back to an earlier wording, and shows a row that was removed
         chained = canonical_json({"after": newest.hash if newest else "", "texts": plain})
