@@ -130,7 +130,9 @@ class Customer:
         asked = {"orderNumber": self.number, "email": self.email, "lines": lines, "reason": "CHANGED_MIND", "clientKey": str(uuid.uuid4())}
         before = self._refunds()
         started = time.monotonic()
-        self._graphql("RefundRequestCreate", {"input": asked})
+        status = self._graphql("RefundRequestCreate", {"input": asked})["refundRequest"]["status"]
+        if status != "APPROVED":
+            raise DemoFailed(f"The demo's policy was to approve order {self.number}, and the request is {status}.")
         while self._refunds() == before:
             if time.monotonic() - started > ARRIVAL_SECONDS:
                 raise DemoFailed(f"The refund of order {self.number} did not reach the sandbox within {ARRIVAL_SECONDS:.0f} s.")

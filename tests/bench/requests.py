@@ -8,12 +8,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from refund_plugin import clock, documents
 from tests.bench.engine import policy
 from tests.bench.figures import Row, at_most, percentile, time_each
 from tests.services import PrivatePostgres
+
+if TYPE_CHECKING:  # importing it reads the settings, which must not happen before the server is up
+    from django.test import Client
 
 WARM_UP, MEASURED = 20, 200
 PLENTY = (1_000_000, 60)  # so many tries a minute that no limit is met; counting them costs the same
@@ -37,22 +41,19 @@ def measure() -> list[Row]:
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
-    from django.test import override_settings
+    from django.test import Client, override_settings
     from django.test.utils import CaptureQueriesContext
 
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # where the shop's web server looks
     call_command("migrate", verbosity=0, interactive=False)
     limits = {f"LIMIT_{name}": PLENTY for name in ("LOOKUP", "REQUEST", "MAIL")}
     with override_settings(REFUND_PLUGIN={**settings.REFUND_PLUGIN, **limits}):
-        asks = _prepare(WARM_UP + MEASURED + 1)
+        asks = _prepare(WARM_UP + MEASURED + 1, Client())
         time_each(asks[:WARM_UP])
         taken = time_each(asks[WARM_UP:-1])
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        with CaptureQueriesContext(connection) as captured:
             asks[-1]()
-    queries = [
-        query["sql"] for query in captured.captured_queries if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
-    ]
+    queries = [query for query in captured.captured_queries if query["sql"] not in ("BEGIN", "COMMIT")]
     server = connection.pg_version
     name = f"refundRequestCreate over GraphQL, PostgreSQL {server // 10_000}.{server % 10_000}"
     return [
@@ -62,7 +63,7 @@ def measure() -> list[Row]:
     ]
 
 
-def _prepare(count: int) -> list[Callable[[], Any]]:
+def _prepare(count: int, client: Client) -> list[Callable[[], Any]]:
     """Make as many purchases of three lines under a policy of many clauses, and a first request for two lines of each."""
     from refund_plugin.api.types import global_id
     from refund_plugin.policies.services import freeze_policy
@@ -80,15 +81,13 @@ def _prepare(count: int) -> list[Callable[[], Any]]:
         purchase = make_purchase(lines=(EBOOK, COURSE, LICENCE), email=email, purchased_at=now - timedelta(days=6))
         lines = [{"lineId": global_id("PurchaseLine", line.pk), "quantity": 1} for line in purchase.lines.all()[:2]]
         asked = {"orderNumber": purchase.number, "email": email, "lines": lines, "reason": "CHANGED_MIND", "clientKey": str(uuid.uuid4())}
-        asks.append(lambda asked=asked: _ask(create, asked))
+        asks.append(lambda asked=asked: _ask(client, create, asked))
     return asks
 
 
-def _ask(operation: str, asked: dict[str, Any]) -> None:
-    from django.test import Client
-
+def _ask(client: Client, operation: str, asked: dict[str, Any]) -> None:
     body = json.dumps({"query": operation, "variables": {"input": asked}})
-    answer = Client().post("/refunds/graphql/", body, content_type="application/json").json()
+    answer = client.post("/refunds/graphql/", body, content_type="application/json").json()
     created = (answer.get("data") or {}).get("refundRequestCreate") or {}
     if not created.get("refundRequest") or created["refundRequest"]["status"] != "APPROVED":
         raise RuntimeError(f"The request was not approved: {answer}")
