@@ -124,7 +124,8 @@ def _text(value: str, field: str, longest: int, *, required: bool = False) -> st
         raise Required(field=field)
     if len(text) > longest:
         raise InvalidInput(_("Use at most %(count)d characters.") % {"count": longest}, field=field)
-    if any(character < " " or character == "\x7f" for character in text):
+    # control characters, and halves of surrogate pairs, which no database stores
+    if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in text):
         raise InvalidInput(_("This has characters that cannot be printed."), field=field)
     return text
 

@@ -161,6 +161,7 @@ def test_a_live_payment_does_not_fit_a_test_account(store):
         ({"number": " # "}, "number", Required),
         ({"number": "1\x00"}, "number", InvalidInput),
         ({"number": "9" * 65}, "number", InvalidInput),
+        ({"customer_name": "half \ud83d"}, "customer_name", InvalidInput),
         ({"email": "ada"}, "email", InvalidInput),
         ({"email": ""}, "email", Required),
         ({"currency": "XXX"}, "currency", UnknownCurrency),

@@ -1,0 +1,3 @@
+from tests.messaging.conftest import shop
+
+__all__ = ["shop"]
