@@ -29,7 +29,7 @@ from refund_plugin.refunds.tracking import find_by_token
 from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line
 from refund_plugin.web.forms import AnswerForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
-from refund_plugin.web.wording import masked, paid_with, status_headline
+from refund_plugin.web.wording import masked, paid_with, status_headline, unbroken
 
 # An approved request usually leaves within two seconds; to offer its end in that moment would only flicker.
 CANCEL_AFTER = timedelta(seconds=10)
@@ -148,6 +148,7 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
         "trace": next((refund.trace_reference for refund in request.refunds.all() if refund.trace_reference), ""),
         "email": masked(request.customer.email),
         "question": request.evidence_question if request.state == RequestState.NEEDS_EVIDENCE else "",
+        "may_ask_again": request.state in (RequestState.DECLINED, RequestState.CANCELED),
         "may_cancel": _may_cancel(request, now=clock.now()),
     }
 
@@ -172,7 +173,7 @@ def _steps(steps: Sequence[Step], formatter: Formatter) -> list[StepRow]:
             time = formatter.time(step.at) if date == day else f"{date}, {formatter.time(step.at)}"
             day = date
         title = f"{step.title}: {formatter.money(step.amount)}" if step.amount and step.code == "approved" else step.title
-        rows.append(StepRow(title=title, detail=step.detail, state=step.state, time=time, moment=step.at))
+        rows.append(StepRow(title=unbroken(title), detail=step.detail, state=step.state, time=time, moment=step.at))
     return rows
 
 

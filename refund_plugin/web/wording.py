@@ -68,7 +68,12 @@ def listed(names: Sequence[str]) -> str:
 
 def paid_with(payments: Iterable[Payment]) -> str:
     """Name the means of payment that money goes back to."""
-    return listed(list(dict.fromkeys(payment_name(payment) for payment in payments)))
+    return unbroken(listed(list(dict.fromkeys(payment_name(payment) for payment in payments))))
+
+
+def unbroken(text: str) -> str:
+    """Keep the digits of a card on the line of the dots that stand for the others."""
+    return text.replace("•••• ", "••••\N{NO-BREAK SPACE}")
 
 
 def purchase_cards(purchases: Iterable[Purchase], formatter: Formatter, *, list_token: str = "") -> list[Card]:

@@ -99,6 +99,7 @@ def test_a_declined_line_is_answered_with_the_clause(client, policy):
     page = follow(client, ask(SALE))
     assert words(page, "h1") == "We cannot refund this"
     assert "Sold at a final discount." in words(page, ".refund-why")
+    assert page.select_one(".refund-actions a")["href"] == f"/refunds/?order={RefundRequest.objects.get().purchase.number}"
 
 
 def test_after_a_person_decided_their_reason_stands_alone(client, policy):
