@@ -77,7 +77,7 @@ class Supervisor:
             DemoFailed: something does not start, or ended by itself.
             StopRequested: we were told to end.
         """
-        _refuse_busy(self.port)
+        listener = _claim_port(self.port)
         sandbox_port = self.port + 1 if _is_free(self.port + 1) else _free_port()
         self.addresses = state.Addresses(shop=f"http://127.0.0.1:{self.port}", sandbox=f"http://127.0.0.1:{sandbox_port}")
         state.save_addresses(self.addresses)
@@ -87,7 +87,7 @@ class Supervisor:
         _say("Preparing the database")
         self.finish("migrate", ["demo/manage.py", "migrate", "--noinput"])
         _say("Starting the sandbox payment server")
-        self.start(
+        sandbox = self.start(
             "sandbox",
             [
                 *("-m", "demo.sandbox", "--port", str(sandbox_port), "--state", str(self.folder / "sandbox")),
@@ -95,17 +95,22 @@ class Supervisor:
                 *("--webhook-url", f"{self.addresses.shop}/refunds/webhooks/stripe/default/", "--settle-after-ms", str(SETTLE_AFTER_MS)),
             ],
         )
-        self.wait_for("the sandbox", lambda: _answers(f"{self.addresses.sandbox}/_sandbox/health"))
+        # its own word first: another server could answer at that address
+        self.wait_for(
+            "the sandbox", lambda: "sandbox: " in sandbox.log.read_text() and _answers(f"{self.addresses.sandbox}/_sandbox/health")
+        )
         _say("Filling the shop")
         self.finish("seed", ["demo/manage.py", "demo_seed"])
         _say("Starting the web server and the worker")
         self.start(
             "web",
             [
-                *("-m", "gunicorn", "demo.shop.wsgi", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"),
+                *("-m", "gunicorn", "demo.shop.wsgi", "--bind", f"fd://{listener.fileno()}", "--workers", "2"),
                 *("--worker-class", "gthread", "--threads", "16", "--graceful-timeout", "3", "--access-logfile", "-"),
             ],
+            pass_fds=[listener.fileno()],
         )
+        listener.close()
         schedule = self.folder / "beat-schedule"
         self.start(
             "worker",
@@ -133,8 +138,8 @@ class Supervisor:
         if status:
             raise DemoFailed(f"{name} failed with status {status}.\n{_end_of(part.log)}\nThe whole log: {part.log}")
 
-    def start(self, name: str, command: Sequence[str]) -> Part:
-        """Start a process of ours, in a process group of its own."""
+    def start(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> Part:
+        """Start a process of ours, in a process group of its own; its log begins anew."""
         log = self.folder / "log" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {
@@ -143,7 +148,7 @@ class Supervisor:
             "SHOP_STATE_DIR": str(self.folder),
             "DJANGO_SETTINGS_MODULE": "demo.shop.settings",
         }
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=state.ROOT,
@@ -151,6 +156,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
             )
@@ -173,6 +179,7 @@ class Supervisor:
             DemoFailed: it does not in time, or a part ended meanwhile.
         """
         deadline = time.monotonic() + START_SECONDS
+        self.check()
         while not answers():
             self.check()
             if time.monotonic() > deadline:
@@ -265,9 +272,21 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _refuse_busy(port: int) -> None:
-    if not _is_free(port):
-        raise DemoFailed(f"Something else answers at port {port}. Choose another one: make demo PORT={port + 10}")
+def _claim_port(port: int) -> socket.socket:
+    """Listen at the shop's port from the start, so that nobody else can take it before the web server is there.
+
+    Raises:
+        DemoFailed: somebody has it.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise DemoFailed(f"Port {port} cannot be used ({error.strerror}). Choose another one: make demo PORT={port + 10}") from error
+    return listener
 
 
 def _end_of(log: Path) -> str:

@@ -126,6 +126,7 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django_tasks": {"level": "WARNING"}},
 }
 
 # ---- The refund plugin: everything that installing it adds to the settings of a site -------------------------------
@@ -137,7 +138,6 @@ REFUND_PLUGIN = {
     "GATEWAYS": {
         "default": {
             "kind": "stripe",
-            "account": "",
             "api_key": SECRETS.stripe_api_key,
             "webhook_secret": SECRETS.stripe_webhook_secret,
             "api_base": ADDRESSES.sandbox,  # only because this shop pays into the sandbox; leave it out for Stripe itself

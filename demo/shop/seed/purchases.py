@@ -101,6 +101,9 @@ ORDERS = (
     ),
     Order("1019", "bought long before the window", (Item("EB-ATLAS"),), days_ago=75),
     Order("1051", "a large amount, which a person decides", (Item("EB-ATLAS", quantity=5),), days_ago=7),
+    Order("1060", "given back already", (Item("EB-SLOWWEB"),), days_ago=9),
+    Order("1061", "asked for; the amount needs a person", (Item("EB-ATLAS", quantity=4),), days_ago=3, guest=True),
+    Order("1062", "asked for; declined by the rule, a person looks", (Item("PL-GRAIN", uses=(ACTIVATION,)),), days_ago=4, guest=True),
     Order("1052", "a guest without an account", (Item("PL-GRAIN"),), days_ago=2, guest=True),
 )
 
