@@ -55,7 +55,6 @@ REFUND_PLUGIN = {
     "GATEWAYS": {
         "default": {
             "kind": "stripe",
-            "account": "",
             "api_key": "sk_test_tests",
             "webhook_secret": "whsec_tests",
             "api_base": "http://127.0.0.1:9",
