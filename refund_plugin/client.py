@@ -133,7 +133,7 @@ class RefundClient:
         headers = {"Accept-Language": language}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._transport = {"url": url, "headers": headers, "timeout": timeout}
+        self._url, self._headers, self._timeout = url, headers, timeout
         self._channel = channel
 
     def quote(self, order_number: str, email: str | None = None, *, lines: Mapping[str, int] | None = None) -> Quote:
@@ -229,7 +229,8 @@ class RefundClient:
 
     def _call(self, name: str, **variables: object) -> Any:
         operation = GraphQLRequest(documents.operation(f"storefront/{name}"), variable_values=variables, operation_name=name)
-        client = Client(transport=RequestsHTTPTransport(**self._transport), fetch_schema_from_transport=False)
+        transport = RequestsHTTPTransport(self._url, headers=self._headers, timeout=self._timeout)
+        client = Client(transport=transport, fetch_schema_from_transport=False)
         try:
             answer = client.execute(operation)
         except TransportQueryError as error:
@@ -239,7 +240,7 @@ class RefundClient:
             code = {401: "INVALID_TOKEN", 413: "TOO_LARGE", 429: "RATE_LIMITED"}.get(error.code or 0, UNREACHABLE)
             raise RefundClientError(str(error), code=code) from error
         except TransportError as error:
-            raise RefundClientError(f"No answer from {self._transport['url']}: {error}", code=UNREACHABLE) from error
+            raise RefundClientError(f"No answer from {self._url}: {error}", code=UNREACHABLE) from error
         data = next(iter(answer.values()))
         for found in (data or {}).get("errors", ()):
             raise RefundClientError(

@@ -21,10 +21,10 @@ from refund_plugin.refunds.timeline import Timeline, payment_name, timeline
 from refund_plugin.refunds.tracking import tracking_token, tracking_url
 from refund_plugin.rules import LineFacts, evaluate
 
-RefundRequestStatus = strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
-RefundSettlement = strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
-RefundStatus = strawberry.enum(RefundState, name="RefundStatus", description="Where one movement of money stands.")
-RefundReason = strawberry.enum(models.RequestReason, name="RefundReason", description="Why the customer asks, in their own terms.")
+strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
+strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
+strawberry.enum(RefundState, name="RefundStatus", description="Where one movement of money stands.")
+strawberry.enum(models.RequestReason, name="RefundReason", description="Why the customer asks, in their own terms.")
 
 
 @dataclass
@@ -89,7 +89,7 @@ class TimelineStep:
 class RefundType:
     """What a customer may know of it."""
 
-    status: RefundStatus
+    status: RefundState
     amount: MoneyType
     payment: str = strawberry.field(description="The means of payment: “Visa •••• 4242”.")
     sent_at: datetime | None
@@ -114,7 +114,7 @@ class RefundRequestType:
         return self.case.row.reference
 
     @strawberry.field
-    def status(self) -> RefundRequestStatus:
+    def status(self) -> RequestState:
         """Where the answer stands."""
         return RequestState(self.case.row.state)
 
@@ -129,7 +129,7 @@ class RefundRequestType:
         return None if self.case.role is Role.HOLDER else self.case.row.customer.email
 
     @strawberry.field
-    def reason(self) -> RefundReason:
+    def reason(self) -> models.RequestReason:
         """Why the customer asks."""
         return models.RequestReason(self.case.row.reason)
 
@@ -169,7 +169,7 @@ class RefundRequestType:
         return None if self.case.role is Role.STAFF else tracking_url(self.case.row)
 
     @strawberry_django.field(description="What has become of the money.")
-    def settlement(self) -> RefundSettlement:
+    def settlement(self) -> Settlement:
         """Derived from the refunds."""
         return self.case.timeline.settlement
 

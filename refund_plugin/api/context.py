@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -18,6 +17,7 @@ from refund_plugin.api.models import ServiceToken
 from refund_plugin.api.tokens import START, find_token
 from refund_plugin.conf import Limit, settings
 from refund_plugin.errors import NotAllowed, NotFound
+from refund_plugin.limits.network import network_of
 from refund_plugin.limits.services import check_limits
 from refund_plugin.orders.models import Customer
 from refund_plugin.orders.queries import clean_email, clean_number
@@ -108,7 +108,7 @@ class Caller:
     @cached_property
     def network(self) -> str:
         """The caller's network: what one person can easily change their address within counts as one."""
-        return network_of(self.request)
+        return network_of(self.request.META)
 
     def check_order_limits(self, *, store: str, number: str, email: str, asks: bool = False) -> None:
         """Count a try of order number and e-mail; all counters in one statement.
@@ -168,24 +168,3 @@ def bearer_token(request: HttpRequest) -> str:
     scheme, _space, value = request.headers.get("Authorization", "").partition(" ")
     value = value.strip()
     return value if scheme.lower() == "bearer" and value.startswith(START) else ""
-
-
-def network_of(request: HttpRequest) -> str:
-    """Return the network a request comes from: /24 of IPv4, /64 of IPv6.
-
-    Behind proxies the address is the one that the outermost of our own `trusted_proxies` saw; what stands before it in
-    `X-Forwarded-For` is whatever the client liked to write.
-    """
-    address = request.META.get("REMOTE_ADDR", "")
-    hops = settings().trusted_proxies
-    if hops:
-        seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-        if seen:
-            address = seen[max(0, len(seen) - hops)]
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))

@@ -59,14 +59,15 @@ def _measure(selection: SelectionSetNode | None, fragments: dict[str, FragmentDe
             inner = Size(inner.depth + 1, inner.aliases + bool(node.alias))
         elif isinstance(node, InlineFragmentNode):
             inner = _measure(node.selection_set, fragments, sizes)
+        elif isinstance(node, FragmentSpreadNode):
+            inner = _measure_fragment(node.name.value, fragments, sizes)
         else:
-            inner = _measure_fragment(node, fragments, sizes)
+            continue
         depth, aliases = max(depth, inner.depth), aliases + inner.aliases
     return Size(depth, aliases)
 
 
-def _measure_fragment(spread: FragmentSpreadNode, fragments: dict[str, FragmentDefinitionNode], sizes: dict[str, Size]) -> Size:
-    name = spread.name.value
+def _measure_fragment(name: str, fragments: dict[str, FragmentDefinitionNode], sizes: dict[str, Size]) -> Size:
     if name not in sizes:
         sizes[name] = Size(0, 0)  # a fragment that spreads itself is another rule's to refuse
         if name in fragments:

@@ -11,12 +11,13 @@ import strawberry_django
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from refund_plugin.api.cases import Case, RefundRequestStatus, RefundRequestType
+from refund_plugin.api.cases import Case, RefundRequestType
 from refund_plugin.api.context import Caller, Role
 from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import InvalidInput, NotAllowed
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.queries import requests_of_user, staff_queue
+from refund_plugin.refunds.states import RequestState
 
 MAX_PAGE = 100
 
@@ -25,7 +26,7 @@ MAX_PAGE = 100
 class RefundRequestFilterInput:
     """All conditions together."""
 
-    status: list[RefundRequestStatus] | None = strawberry.field(default=None, description="In one of these states.")
+    status: list[RequestState] | None = strawberry.field(default=None, description="In one of these states.")
     order_number: str | None = strawberry.field(default=None, description="Of this purchase.")
     created_after: datetime | None = strawberry.field(default=None, description="Asked at this moment or later.")
     created_before: datetime | None = strawberry.field(default=None, description="Asked before this moment.")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from refund_plugin import clock
 from refund_plugin.actor import Actor, customer_actor
-from refund_plugin.api.cases import Case, RefundReason, RefundRequestType
+from refund_plugin.api.cases import Case, RefundRequestType
 from refund_plugin.api.context import Caller, Role, caller_of
 from refund_plugin.api.errors import RefundError, answer, as_graphql
 from refund_plugin.api.lists import RefundRequestCountableConnection, RefundRequestFilterInput, list_requests, page_of
@@ -21,7 +21,7 @@ from refund_plugin.api.orders import Channel, Email, OrderNumber, RefundLineInpu
 from refund_plugin.api.types import MinorAmount, read_id
 from refund_plugin.errors import InvalidInput, NotFound, RefundPluginError, Required
 from refund_plugin.refunds import review, services
-from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.models import RefundRequest, RequestReason
 from refund_plugin.refunds.tracking import find_by_token
 
 KEY_LENGTHS = range(16, 65)
@@ -38,7 +38,7 @@ class RefundRequestCreateInput:
     order_number: OrderNumber
     email: Email = None
     lines: list[RefundLineInput]
-    reason: RefundReason
+    reason: RequestReason
     message: str = strawberry.field(default="", description="In the customer's own words; up to 4000 characters.")
     wants_person: bool = strawberry.field(default=False, description="Lines that the policy declines are looked at by a person.")
     client_key: str | None = strawberry.field(

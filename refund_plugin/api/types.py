@@ -40,8 +40,8 @@ SCALAR_MAP: Mapping[object, ScalarDefinition] = {
     )
 }
 
-VerdictOutcome = strawberry.enum(rules.Outcome, name="RefundVerdictOutcome", description="What the policy answers about a line.")
-VerdictReason = strawberry.enum(rules.Reason, name="RefundVerdictReason", description="Why the policy answers so.")
+strawberry.enum(rules.Outcome, name="RefundVerdictOutcome", description="What the policy answers about a line.")
+strawberry.enum(rules.Reason, name="RefundVerdictReason", description="Why the policy answers so.")
 
 
 @strawberry.type(name="Money", description="An amount of money.")
@@ -94,8 +94,8 @@ class ClauseLink:
 class Verdict:
     """A verdict with its explanation."""
 
-    outcome: VerdictOutcome
-    reason: VerdictReason
+    outcome: rules.Outcome
+    reason: rules.Reason
     amount: MoneyType = strawberry.field(description="What comes back; zero when it declines. With REVIEW a person confirms it.")
     headline: str
     explanation: str = strawberry.field(description="The reason in plain words.")
@@ -114,7 +114,6 @@ def verdict_of(
     """Return a verdict in the language of the request, with times in the customer's zone."""
     told = rules.explain_line(verdict, document, facts, formatter_for(timezone=facts.timezone))
     declined = verdict.outcome is rules.Outcome.DECLINE
-    cited = version is not None and bool(told.clause_anchor)
     return Verdict(
         outcome=verdict.outcome,
         reason=verdict.reason,
@@ -125,7 +124,7 @@ def verdict_of(
         label=told.tag_text,
         facts=[VerdictFact(label=label, value=value) for label, value in told.facts],
         ask_until=verdict.ask_until,
-        clause=ClauseLink(version=version, anchor=told.clause_anchor, title=told.clause_title) if cited else None,
+        clause=ClauseLink(version=version, anchor=told.clause_anchor, title=told.clause_title) if version and told.clause_anchor else None,
     )
 
 
