@@ -68,4 +68,4 @@ def _unreadable(child: StreamValue.StreamChild) -> UnknownClause:
     else:
         block = {"type": child.block_type, "value": stored}
     texts = {name: stored[name] if isinstance(stored.get(name), str) else "" for name in ("anchor", "title")}
-    return UnknownClause(raw=canonical_json({"kind": UNREADABLE, **texts, "block": block}), **texts)
+    return UnknownClause(raw=canonical_json({"kind": UNREADABLE, **texts, "block": block}), anchor=texts["anchor"], title=texts["title"])

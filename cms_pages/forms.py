@@ -25,7 +25,7 @@ VALUES = ("clauses", "limits", "effective_from", "founding_from", "founding_reas
 FOUNDING = ("founding_from", "founding_reason")
 
 
-class RefundPolicyPageForm(WagtailAdminPageForm):  # type: ignore[misc]
+class RefundPolicyPageForm(WagtailAdminPageForm):
     """Values are edited on the source page only; a version can be dated back only once, as the first."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -147,7 +147,7 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
                 self.clauses, self.limits = self.source.clauses, self.source.limits
             if full:
                 fill_anchors(self.clauses)
-            result = super().save(clean=clean, user=user, log_action=log_action, **options)
+            result = super().save(clean=clean, user=user, log_action=log_action, **options)  # type: ignore[call-arg]
             if full and not self.alias_of_id:
                 self._follow_live_row(is_source=is_source, by=user)
         return result

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import swapper
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-if not swapper.is_swapped("wagtailcore", "Page"):
+if getattr(settings, "WAGTAIL_PAGE_MODEL", "wagtailcore.Page") == "wagtailcore.Page":
     from wagtail.models import Page
 
     from cms_pages.mixins import RefundPolicyPageMixin
 
-    class RefundPolicyPage(RefundPolicyPageMixin, Page):
+    class RefundPolicyPage(RefundPolicyPageMixin, Page):  # type: ignore[django-manager-missing]
         """The shop's refund policy."""
 
         content_panels = [*Page.content_panels, *RefundPolicyPageMixin.policy_panels]

@@ -11,10 +11,10 @@ from refund_plugin.localize import formatter_for
 from refund_plugin.policies.queries import in_force, policy_for_key, upcoming_version, versions_of
 
 
-class PolicyStatusPanel(Panel):  # type: ignore[misc]
+class PolicyStatusPanel(Panel):
     """Says what is in force, and offers to use the policy when the shop does not."""
 
-    class BoundPanel(Panel.BoundPanel):  # type: ignore[misc]
+    class BoundPanel(Panel.BoundPanel):
         """The panel of one page."""
 
         template_name = "cms_pages/admin/status_panel.html"

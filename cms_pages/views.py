@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import swapper
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from cms_pages.mixins import RefundPolicyPageMixin
+from cms_pages.policy_pages import policy_page_models
 from refund_plugin import clock
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.policies.queries import policy_for_key
@@ -20,8 +19,8 @@ from refund_plugin.policies.services import assign_policy
 @require_http_methods(["GET", "POST"])
 def use_policy(request: HttpRequest, page_id: int) -> HttpResponse:
     """Ask, then let the page's shop take its verdicts from this policy."""
-    page = get_object_or_404(swapper.load_model("wagtailcore", "Page"), pk=page_id).specific
-    if not isinstance(page, RefundPolicyPageMixin):
+    page = next((page for model in policy_page_models() for page in model.objects.filter(pk=page_id)), None)
+    if page is None:
         raise Http404
     if not page.permissions_for_user(request.user).can_publish():
         raise PermissionDenied

@@ -4,7 +4,6 @@ With a swapped `Page` there is nothing to make: such a site derives its own page
 """
 
 import django.db.models.deletion
-import swapper
 import wagtail.contrib.routable_page.models
 from django.conf import settings
 from django.db import migrations, models
@@ -12,7 +11,7 @@ from django.db import migrations, models
 import cms_pages.fields
 import cms_pages.prose
 
-PAGE_IS_SWAPPED = swapper.is_swapped("wagtailcore", "Page")
+PAGE_IS_SWAPPED = getattr(settings, "WAGTAIL_PAGE_MODEL", "wagtailcore.Page") != "wagtailcore.Page"
 
 
 class Migration(migrations.Migration):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
@@ -70,7 +71,7 @@ def localized(document: PolicyDocument, texts: Texts) -> PolicyDocument:
 
     def in_language(clause: Clause) -> Clause:
         text = texts.get(clause.anchor, {})
-        changes = {name: text[name] for name in ("title", "reason") if text.get(name) and hasattr(clause, name)}
+        changes: dict[str, Any] = {name: text[name] for name in ("title", "reason") if text.get(name) and hasattr(clause, name)}
         return replace(clause, **changes) if changes else clause
 
     return PolicyDocument(tuple(in_language(clause) for clause in document.clauses), document.auto_approve_limit)
