@@ -99,7 +99,8 @@ def describe_clause(clause: Clause, language: Language, currency: str = "") -> C
     summary, bullet = clause.summary(language), clause.bullet(language)
     if scope:
         summary = language.gettext("For %(scope)s. %(summary)s") % {"scope": scope, "summary": summary}
-        bullet = language.gettext("For %(scope)s: %(bullet)s") % {"scope": scope, "bullet": bullet[:1].lower() + bullet[1:]}
+        # the editor's own title says more to a customer than the codes of the selector
+        bullet = f"{clause.title or language.gettext('For %(scope)s') % {'scope': scope}}: {bullet[:1].lower()}{bullet[1:]}"
     return ClauseText(title=clause.heading(language), summary=summary, bullet=bullet)
 
 

@@ -292,7 +292,7 @@ def test_titles_with_percent_signs_and_braces_stay_as_they_are():
             NonRefundable(anchor="c", title="Final sale", reason="Sale items stay sold.", selector=Selector(tags=frozenset({"b", "a"}))),
             "Final sale",
             "For what is tagged a, b. Sale items stay sold.",
-            "For what is tagged a, b: sale items stay sold.",
+            "Final sale: sale items stay sold.",
         ),
         (UnknownClause(anchor="c", raw="{}"), "A clause that a person reads", "A person decides.", "A person decides."),
     ],
