@@ -42,7 +42,10 @@ def document(name: str) -> str:
     Raises:
         FileNotFoundError: there is no such document.
     """
-    return folder().joinpath(*f"{name}.graphql".split("/")).read_text(encoding="utf-8")
+    place = folder()
+    for part in f"{name}.graphql".split("/"):
+        place = place / part  # one by one: in a wheel the folder is a namespace package, whose joinpath takes a single name
+    return place.read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=64)
