@@ -26,7 +26,6 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 WAGTAILADMIN_BASE_URL = "http://testserver"
-WHITENOISE_AUTOREFRESH = False
 
 _database = urlsplit(os.environ.get("REFUND_TEST_DATABASE", ""))
 if _database.scheme.startswith("postgres"):

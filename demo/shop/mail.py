@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage as StandardMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -69,10 +69,16 @@ def read_letter(name: str) -> Letter | None:
         sender=str(message["From"] or ""),
         recipient=str(message["To"] or ""),
         subject=str(message["Subject"] or ""),
-        sent_at=parsedate_to_datetime(str(message["Date"])) if message["Date"] else None,
+        sent_at=_moment(str(message["Date"])) if message["Date"] else None,
         text=_part(message, "plain"),
         html=_part(message, "html"),
     )
+
+
+def _moment(written: str) -> datetime:
+    """Read a Date header; "-0000", which Django writes, says that the time is UTC."""
+    moment = parsedate_to_datetime(written)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _part(message: StandardMessage, kind: str) -> str:

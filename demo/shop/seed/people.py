@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import Group, User
 
 from refund_plugin.staff.setup import GROUP_NAME as REFUND_STAFF
+from refund_plugin.staff.setup import ensure_staff_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ PEOPLE = (
 
 def seed_people() -> dict[str, User]:
     """Return the users by name, made where they are missing."""
+    ensure_staff_group()
     users = {}
     for person in PEOPLE:
         user, made = User.objects.get_or_create(
