@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_percent
 from django.utils import translation
 from django.utils.translation import gettext, ngettext, to_locale
@@ -77,8 +77,12 @@ class Formatter:
         return format_time(self.local(moment).time(), format="medium", locale=babel_locale(self.locale))
 
     def datetime(self, moment: datetime) -> str:
-        """Write day and time: `12 March 2026 at 14:02`."""
-        return format_datetime(self.local(moment), format="long", locale=babel_locale(self.locale), tzinfo=ZoneInfo(self.timezone))
+        """Write day and time: `12 March 2026, 14:02`."""
+        locale = babel_locale(self.locale)
+        time = format_time(self.local(moment).time(), format="short", locale=locale)
+        # CLDR's pattern that joins a date {1} and a time {0}; its quoted words are literal text
+        pattern = str(get_datetime_format("long", locale=locale)).replace("'", "")
+        return pattern.replace("{0}", time).replace("{1}", self.date(moment))
 
 
 def formatter_for(*, timezone: str, locale: str | None = None) -> Formatter:
