@@ -60,6 +60,13 @@ class CaseMixin(PermissionCheckedMixin, WagtailAdminTemplateMixin):
         """The lines with their verdicts."""
         return case_lines(self.case, self.formatter)
 
+    @cached_property
+    def limit(self) -> Money | None:
+        """The most this person may approve at once, in the case's currency; None when there is no limit."""
+        currency = self.case.purchase.currency
+        minor = approval_limits(self.request.user).get(currency)
+        return None if minor is None else Money(minor, currency)
+
     @property
     def case_url(self) -> str:
         """This case's page."""
@@ -86,7 +93,6 @@ class CaseView(CaseMixin, TemplateView):
         following = next_case(request)
         refunds = list(request.refunds.all())
         offered = [verb for verb in VERBS if verb.fits(request) and may(self.request.user, verb.action)]
-        limit = approval_limits(self.request.user).get(request.purchase.currency)
         version = request.policy_version
         return super().get_context_data(
             case=request,
@@ -95,8 +101,7 @@ class CaseView(CaseMixin, TemplateView):
             suggested=total(self.lines, request.purchase.currency),
             timeline=timeline(request, for_staff=True),
             why=why_a_person(request),
-            verbs=[(verb, verb.form(request, self.lines, formatter)) for verb in offered],
-            limit=None if limit is None else Money(limit, request.purchase.currency),
+            verbs=[(verb, verb.form(self)) for verb in offered],
             is_open=any(verb.fits(request) for verb in VERBS),
             payments=[
                 (payment, payment_name(payment), Money(payment.captured_minor, payment.currency))
@@ -182,7 +187,7 @@ class VerbView(FormView):
 
     def make_form(self, data: Any = None) -> SeenForm:
         """Return the verb's form."""
-        return self.verb.form(self.case, self.lines, self.formatter, data)
+        return self.verb.form(self, data)
 
     def perform(self, form: Any) -> str:
         """Call the verb's service."""

@@ -69,9 +69,9 @@ class ApproveForm(SeenForm):
         help_text=_("Recorded with your decision, for your colleagues."),
     )
 
-    def __init__(self, *args: Any, lines: list[CaseLine], formatter: Formatter, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lines: list[CaseLine], formatter: Formatter, limit: Money | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.lines = lines
+        self.lines, self.limit = lines, limit
         for line in lines:
             self.fields[amount_name(line.line_id)] = _amount_field(line, formatter)
         self.order_fields([*(amount_name(line.line_id) for line in lines), "reason"])
@@ -151,13 +151,13 @@ def quantity_name(line_id: int) -> str:
 def _amount_field(line: CaseLine, formatter: Formatter) -> forms.DecimalField:
     step = Money(1, line.paid.currency).decimal
     return forms.DecimalField(
-        label=gettext("Amount for “%(name)s” in %(currency)s") % {"name": line.name, "currency": line.paid.currency},
+        label=gettext("%(name)s, in %(currency)s") % {"name": line.name, "currency": line.paid.currency},
         required=False,
         min_value=Decimal(0),
         max_value=line.left.decimal,
         decimal_places=line.paid.exponent,
         initial=line.suggested.decimal if line.suggested else None,
         widget=forms.NumberInput(attrs={"step": str(step), "inputmode": "decimal"}),
-        help_text=gettext("The policy gives %(suggested)s; up to %(left)s is left. Empty means nothing for this line.")
+        help_text=gettext("The policy gives %(suggested)s; you may give up to %(left)s. Empty means nothing.")
         % {"suggested": formatter.money(line.suggested), "left": formatter.money(line.left)},
     )

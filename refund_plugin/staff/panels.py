@@ -26,6 +26,9 @@ class RefundsPanel(Component):
     template_name = "refund_plugin/staff/home_panel.html"
     order = 120
 
+    class Media:
+        css = {"all": ["refund_plugin/staff/staff.css"]}
+
     def get_context_data(self, parent_context: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The oldest few, and how many there are in all."""
         waiting = list(staff_queue(filters=needs_person())[: SHOWN + 1])

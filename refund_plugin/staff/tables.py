@@ -29,9 +29,20 @@ class StateColumn(Column):
     cell_template_name = "refund_plugin/staff/cells/state.html"
 
 
+class CustomerColumn(Column):
+    """The customer's address, and the order below it."""
+
+    cell_template_name = "refund_plugin/staff/cells/customer.html"
+
+
 def line_names(request: RefundRequest) -> str:
     """Name what the request asks for: `Grain (2), Print school`."""
     return ", ".join(f"{item.line.name} ({item.quantity})" if item.quantity > 1 else item.line.name for item in request.lines.all())
+
+
+def bought_names(purchase: Purchase) -> str:
+    """Name what was bought."""
+    return ", ".join(f"{line.name} ({line.quantity})" if line.quantity > 1 else line.name for line in purchase.lines.all())
 
 
 def case_url(request: RefundRequest) -> str:
@@ -47,10 +58,9 @@ def purchase_url(purchase: Purchase) -> str:
 def queue_columns() -> list[Column]:
     """Columns of the queue."""
     return [
-        TitleColumn("reference", label=_("Request"), get_url=case_url, sort_key="reference", width="12%"),
-        Column("lines", label=_("What"), accessor=line_names),
-        Column("customer.email", label=_("Customer"), sort_key="customer__email"),
-        Column("purchase.number", label=_("Order"), sort_key="purchase__number"),
+        TitleColumn("reference", label=_("Request"), get_url=case_url, sort_key="reference", classname="refund-reference"),
+        Column("lines", label=_("What"), accessor=line_names, classname="refund-what"),
+        CustomerColumn("customer.email", label=_("Customer and order"), sort_key="customer__email"),
         Column("get_reason_display", label=_("Reason"), sort_key="reason"),
         AmountColumn("amount_minor", label=_("Amount"), sort_key="amount_minor", classname="refund-number"),
         StateColumn("state", label=_("State"), sort_key="state"),
@@ -62,7 +72,7 @@ def purchase_columns() -> list[Column]:
     """Columns of the list of purchases."""
     return [
         TitleColumn("number", label=_("Order"), get_url=purchase_url, sort_key="number"),
-        Column("lines", label=_("What"), accessor=lambda purchase: ", ".join(line.name for line in purchase.lines.all())),
+        Column("lines", label=_("What"), accessor=bought_names, classname="refund-what"),
         Column("customer.email", label=_("Customer"), sort_key="customer__email"),
         AmountColumn("paid_minor", label=_("Paid"), sort_key="paid_minor", classname="refund-number"),
         Column("request_count", label=_("Requests"), sort_key="request_count", classname="refund-number"),

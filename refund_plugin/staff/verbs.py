@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils.translation import gettext_lazy as _
 
 from refund_plugin.actor import Action, Actor
 from refund_plugin.localize import Formatter
+from refund_plugin.money import Money
 from refund_plugin.refunds import review
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, REQUEST_TRANSITIONS, RequestState
 from refund_plugin.staff.forms import ApproveForm, DeclineForm, EvidenceForm, SeenForm
 from refund_plugin.staff.presenting import CaseLine
+
+
+class CasePage(Protocol):
+    """What a form needs to know of the page it stands on; `limit` is the most the person may approve at once."""
+
+    case: RefundRequest
+    lines: list[CaseLine]
+    formatter: Formatter
+    limit: Money | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +55,11 @@ class Verb:
         """Tell whether the request's state allows the verb."""
         return request.state in OPEN_FOR_STAFF and self.target in REQUEST_TRANSITIONS[request.state]
 
-    def form(self, request: RefundRequest, lines: list[CaseLine], formatter: Formatter, data: Any = None) -> SeenForm:
+    def form(self, page: CasePage, data: Any = None) -> SeenForm:
         """Return the verb's form for a case; ids carry the verb's name, because a page may hold several."""
-        options: dict[str, Any] = {"data": data, "initial": {"seen": seen_stamp(request)}, "auto_id": f"{self.name}_%s"}
+        options: dict[str, Any] = {"data": data, "initial": {"seen": seen_stamp(page.case)}, "auto_id": f"{self.name}_%s"}
         if self.form_class is ApproveForm:
-            options |= {"lines": lines, "formatter": formatter}
+            options |= {"lines": page.lines, "formatter": page.formatter, "limit": page.limit}
         return self.form_class(**options)
 
 

@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from refund_plugin import clock
+from refund_plugin import clock, content
 from refund_plugin.actor import customer_actor
+from refund_plugin.events.heartbeats import beat
 from refund_plugin.gateways.memory import MemoryGateway, _ledgers
 from refund_plugin.gateways.services import default_account, ensure_accounts, gateway_for
 from refund_plugin.orders.data import LineData
@@ -24,11 +25,27 @@ from tests.factories import EBOOK, MEMORY, make_purchase, publish_policy
 ALL = ("view_cases", "approve_refunds", "decline_refunds", "ask_evidence")
 
 
+class Pages:
+    """Stands in for the site's policy pages."""
+
+    def policy_url(self, version: Any, anchor: str = "") -> str:
+        """Return an address that names the version and the clause."""
+        return f"/policy/{version.number}/#{anchor}"
+
+    def current_policy_url(self, store_id: int) -> str:
+        """Return an address."""
+        return "/policy/"
+
+
+@pytest.fixture(autouse=True)
+def policy_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links to the policy lead to a known address."""
+    monkeypatch.setattr(content, "_policy_pages", Pages())
+
+
 @pytest.fixture
 def gateway(db: None, settings: Any) -> MemoryGateway:
     """The default account's gateway, empty and well-behaved; a worker has just run."""
-    from refund_plugin.events.heartbeats import beat
-
     settings.REFUND_PLUGIN = MEMORY
     _ledgers.clear()
     ensure_accounts()
@@ -43,7 +60,7 @@ def policy(gateway: MemoryGateway) -> None:
 
 
 @pytest.fixture
-def make_case(policy: None, transactional_db: None) -> Callable[..., RefundRequest]:
+def make_case(policy: None) -> Callable[..., RefundRequest]:
     """Ask for a refund as a customer would; the policy sends it to review unless it costs a euro or less."""
     made = 0
 

@@ -18,7 +18,7 @@ from refund_plugin.refunds.sweep import sweep_once
 from refund_plugin.staff.actors import staff_actor
 from tests.factories import COURSE, EBOOK, LICENCE, SALE, make_purchase
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def page(client, case):
@@ -34,6 +34,13 @@ def test_verdict_amount_words_and_facts_are_on_the_page(staff, case):
     assert "ada@example.com" in html and case.purchase.number in html
     assert "The policy leaves this to a person." in html
     assert "Refunds, version 1" in html
+
+
+def test_the_clause_and_the_version_link_to_the_policy_as_it_was(staff, case):
+    html = page(staff, case)
+
+    assert 'href="/policy/1/#unused"' in html
+    assert 'href="/policy/1/#"' in html
 
 
 def test_what_the_customer_wrote_is_never_markup(staff, make_case):

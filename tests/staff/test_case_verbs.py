@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connections
 from django.urls import reverse
 
 from refund_plugin import clock
@@ -15,7 +16,7 @@ from refund_plugin.staff.verbs import seen_stamp
 from tests.factories import EBOOK, LICENCE, SALE
 from tests.staff.helpers import do, verb_url, whole_state
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def amount_field(case, index=0):
@@ -198,9 +199,8 @@ def test_a_failed_refund_is_not_sent_twice_nor_from_another_case(staff, case, ga
     assert Refund.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_views_commit_their_own_work_in_a_host_that_wraps_requests_in_transactions(staff, case, settings):
-    from django.db import connections
-
     connections["default"].settings_dict["ATOMIC_REQUESTS"] = True
     try:
         do(staff, "approve", case, reason="Fine.", **{amount_field(case): "18.20"})

@@ -16,7 +16,7 @@ from refund_plugin.staff.verbs import seen_stamp
 from tests.factories import MEMORY, make_purchase
 from tests.staff.helpers import do, verb_url, whole_state
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 NEEDED = {"approve": "approve_refunds", "decline": "decline_refunds", "ask": "ask_evidence"}
 PERMISSION_SETS = [
@@ -122,7 +122,7 @@ def test_an_amount_above_ones_limit_is_refused_with_the_limit_and_a_way_on(case,
 
 
 def test_the_case_page_tells_ones_limit(case, limited, sign_in):
-    assert "You may approve up to €10.00." in sign_in(limited).get(reverse("refund_cases:case", args=[case.pk])).content.decode()
+    assert "You may approve up to €10.00 in all." in sign_in(limited).get(reverse("refund_cases:case", args=[case.pk])).content.decode()
 
 
 def test_the_highest_of_the_named_groups_counts(settings, limited):

@@ -17,7 +17,7 @@ from refund_plugin.staff.actors import staff_actor
 from tests.factories import EBOOK, LICENCE, SALE, line_with
 from tests.staff.helpers import do
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def queue(client, **query):
