@@ -34,7 +34,7 @@ def check_limits(*, limits: Sequence[tuple[str, str, Limit]], now: datetime) -> 
     if not wanted:
         return
     adapt = connection.ops.adapt_datetimefield_value
-    values: list[object] = []
+    values: list[str | int | None] = []
     for key, limit in wanted:
         values += [key, 1, adapt(now + timedelta(seconds=limit.seconds))]
     table = connection.ops.quote_name(Counter._meta.db_table)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
@@ -60,11 +61,11 @@ def read_jsonl(file: BinaryIO, *, zone: ZoneInfo) -> Iterator[Row]:
     """Read one order per line. A moment without an offset is read in `zone`."""
     for number, raw in enumerate(_bounded_lines(file), start=1):
         if raw is None:
-            yield _row(number, lambda: _refuse_long(), raw="")
+            yield _failed(number, _long_error(), raw="")
             continue
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip()
         if text:
-            yield _row(number, lambda raw=raw: _from_json(raw, zone), raw=text)
+            yield _row(number, partial(_from_json, raw, zone), raw=text)
 
 
 def read_csv(file: BinaryIO, *, zone: ZoneInfo) -> Iterator[Row]:
@@ -189,10 +190,6 @@ def _failed(line: int, error: RefundPluginError, *, raw: object, number: str = "
 
 def _long_error() -> InvalidInput:
     return InvalidInput(_("This row is longer than %(count)d bytes.") % {"count": MAX_ROW_BYTES})
-
-
-def _refuse_long() -> PurchaseData:
-    raise _long_error()
 
 
 def _from_json(raw: bytes, zone: ZoneInfo) -> PurchaseData:

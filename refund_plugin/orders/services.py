@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from django.contrib.auth import get_user_model
@@ -24,6 +25,7 @@ from refund_plugin.orders.validation import CLOCK_SLACK, check_purchase
 from refund_plugin.stores.models import Store
 
 PaymentName = tuple[int, bool, str]
+RACES = 3
 
 
 def record_purchase(*, store: Store, data: PurchaseData, now: datetime) -> tuple[Purchase, bool]:
@@ -50,13 +52,12 @@ def record_purchases(*, store: Store, items: Sequence[PurchaseData], now: dateti
         InvalidInput, WrongState: as in `record_purchase`; nothing was written.
     """
     checked = [check_purchase(item, now=now) for item in items]
-    try:
-        with transaction.atomic():
+    for _race in range(RACES):
+        # someone else may record the same order or customer at this very moment: then it can be seen the next time
+        with suppress(IntegrityError), transaction.atomic():
             return _do_record(store, checked)
-    except IntegrityError:
-        # someone else recorded the same order or customer at this very moment: now it can be seen
-        with transaction.atomic():
-            return _do_record(store, checked)
+    with transaction.atomic():
+        return _do_record(store, checked)
 
 
 def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purchase, Recorded]]:
@@ -71,7 +72,7 @@ def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purcha
         .prefetch_related("lines", "payments")
         .order_by("pk")
     }
-    _refuse_foreign_payments(names, existing)
+    _refuse_foreign_payments(store, names)
     customers = _customers(store, items)
     recorded = {
         item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email])
@@ -106,7 +107,7 @@ def _payment_name(accounts: Mapping[str, GatewayAccount], payment: PaymentData, 
     return account.pk, account.livemode, payment.gateway_payment_id
 
 
-def _refuse_foreign_payments(names: Mapping[str, Sequence[PaymentName]], existing: Mapping[str, Purchase]) -> None:
+def _refuse_foreign_payments(store: Store, names: Mapping[str, Sequence[PaymentName]]) -> None:
     """Refuse a payment that already belongs to another order, here or in the same call."""
     owner: dict[PaymentName, str] = {}
     for number, its_names in names.items():
@@ -115,13 +116,12 @@ def _refuse_foreign_payments(names: Mapping[str, Sequence[PaymentName]], existin
                 raise _foreign_payment(name, owner[name], index)
     if not owner:
         return
-    own = {purchase.pk for purchase in existing.values()}
     wanted = Q(gateway_payment_id__in={name[2] for name in owner}, account_id__in={name[0] for name in owner})
     for payment in Payment.objects.filter(wanted).select_related("purchase"):
         name = (payment.account_id, payment.livemode, payment.gateway_payment_id)
-        number = owner.get(name)
-        if number is not None and (payment.purchase_id not in own or payment.purchase.number != number):
-            raise _foreign_payment(name, payment.purchase.number, names[number].index(name))
+        wanted_by = owner.get(name)
+        if wanted_by is not None and (payment.purchase.store_id, payment.purchase.number) != (store.pk, wanted_by):
+            raise _foreign_payment(name, payment.purchase.number, names[wanted_by].index(name))
 
 
 def _foreign_payment(name: PaymentName, number: str, index: int) -> InvalidInput:
@@ -144,7 +144,8 @@ def _customers(store: Store, items: Sequence[PurchaseData]) -> Mapping[str, Cust
             setattr(customer, name, value)
         if news or customer.pk is None:
             changed[item.email] = customer
-    new = [customer for customer in changed.values() if customer.pk is None]
+    # by address: two who make the same customers at once wait for each other instead of locking each other out
+    new = sorted((customer for customer in changed.values() if customer.pk is None), key=lambda customer: customer.email)
     old = [customer for customer in changed.values() if customer.pk is not None]
     Customer.objects.bulk_create(new)
     if old:
@@ -207,7 +208,7 @@ def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentNa
     news = [entry for entry in [(purchase, purchase_news), *line_news, *payment_news] if entry[1]]
     if not (news or new_lines or new_payments or gone_lines or old_payments):
         return Recorded.UNCHANGED
-    if any(row.held_minor or row.gone_minor for row in [*lines, *purchase.payments.all()]):
+    if _money_moved(lines, purchase.payments.all()):
         raise WrongState(
             _("Money of order %(number)s was already refunded or is on its way, so its record can no longer change.")
             % {"number": purchase.number},
@@ -233,8 +234,14 @@ def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentNa
     Payment.objects.bulk_create(_new_payment(purchase, name, data) for name, data in new_payments)
     purchase.customer = customer
     # what was read ahead is stale now
-    purchase._prefetched_objects_cache = {}
+    vars(purchase).pop("_prefetched_objects_cache", None)
     return Recorded.UPDATED
+
+
+def _money_moved(lines: Iterable[PurchaseLine], payments: Iterable[Payment]) -> bool:
+    return any(line.held_minor or line.gone_minor for line in lines) or any(
+        payment.held_minor or payment.gone_minor or payment.disputed_minor for payment in payments
+    )
 
 
 def _news(row: models.Model, told: Mapping[str, object]) -> dict[str, object]:

@@ -60,11 +60,8 @@ def receive_webhook(*, kind: str, slug: str, body: bytes, signature: str, now: d
 
 def _apply(account: GatewayAccount, told: WebhookRefund, *, now: datetime) -> None:
     # the metadata is the gateway's to fill: believe it only for a refund of this very account and payment
-    refund = (
-        Refund.objects.filter(pk=told.refund_id, account=account, livemode=told.livemode)
-        .filter(payment__gateway_payment_id=told.gateway_payment_id)
-        .first()
-    )
+    ours = Refund.objects.filter(account=account, livemode=told.livemode, payment__gateway_payment_id=told.gateway_payment_id)
+    refund = ours.filter(pk=told.refund_id).first() if told.refund_id else None
     if refund is None:
         logger.info("webhook %s is about a refund that is not ours (%s)", told.event_id, told.answer.gateway_refund_id)
         return

@@ -48,7 +48,7 @@ def test_a_corrected_order_updates_its_record_and_keeps_the_rows_of_lines_that_s
     assert record_purchases(store=store, items=[corrected], now=NOW)[0][1] is Recorded.UNCHANGED
 
 
-@pytest.mark.parametrize("field", ["held_minor", "gone_minor"])
+@pytest.mark.parametrize("field", ["held_minor", "gone_minor", "disputed_minor"])
 def test_an_order_whose_money_has_moved_can_be_told_again_but_not_changed(store, field):
     purchase, _created = record_purchase(store=store, data=order(), now=NOW)
     purchase.payments.update(**{field: 100})
