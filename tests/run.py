@@ -118,7 +118,7 @@ def run_checks(outcome: Outcome, environment: dict[str, str]) -> None:
     run_step("ruff check", [BINARIES / "ruff", "check", "."], outcome)
     run_step("ruff format", [BINARIES / "ruff", "format", "--check", "."], outcome)
     run_step("mypy", [BINARIES / "mypy"], outcome, environment)
-    run_step("import contracts", [BINARIES / "lint-imports", "--config", "setup.cfg"], outcome)
+    run_step("import contracts", [BINARIES / "lint-imports", "--no-logo", "--config", "setup.cfg"], outcome)
     run_step("system checks", [*MANAGE, "check"], outcome, environment)
     run_step("migrations are complete", [*MANAGE, "makemigrations", "--check", "--dry-run"], outcome, environment)
     run_step("graphql/schema.graphql is fresh", [*MANAGE, "refunds_export_schema", "--check"], outcome, environment)
