@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from refund_plugin.actor import Action
+from refund_plugin.events.models import Event
 from refund_plugin.refunds.execute import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.review import ask_for_evidence
@@ -132,6 +133,14 @@ def test_a_program_asks_on_a_customers_behalf(send, service_token):
     asked = send("RefundRequestCreate", question(make_purchase()), token=service_token()).data["refundRequest"]
     assert asked["status"] == "APPROVED"
     assert asked["trackingToken"] is not None
+
+
+def test_staff_ask_on_a_customers_behalf_and_are_recorded_as_the_one_who_asked(send, person):
+    clerk = person("clerk", Action.VIEW_CASES)
+    asked = send("RefundRequestCreate", question(make_purchase(), email=None), client=clerk).data["refundRequest"]
+    assert (asked["status"], asked["trackingToken"]) == ("APPROVED", None)
+    event = Event.objects.get(kind="request_submitted")
+    assert (event.actor_kind, event.actor_id) == ("staff", str(clerk.user.pk))
 
 
 def test_a_forged_token_opens_nothing(send):
