@@ -22,9 +22,11 @@ class RefundPluginConfig(AppConfig):
         post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
 
 
-def _seed(**kwargs: object) -> None:
+def _seed(*, using: str, **kwargs: object) -> None:
     from refund_plugin.gateways.services import ensure_accounts
+    from refund_plugin.staff.setup import ensure_staff_group
     from refund_plugin.stores.services import ensure_default_store
 
     ensure_default_store()
     ensure_accounts()
+    ensure_staff_group(using=using)
