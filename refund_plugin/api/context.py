@@ -21,7 +21,7 @@ from refund_plugin.limits.network import network_of
 from refund_plugin.limits.services import check_limits
 from refund_plugin.orders.models import Customer
 from refund_plugin.orders.queries import clean_email, clean_number
-from refund_plugin.staff.actors import staff_actor
+from refund_plugin.refunds.people import staff_actor
 from refund_plugin.stores.models import Store
 
 _KEY = "_refund_plugin_caller"

@@ -22,13 +22,13 @@ from refund_plugin.errors import NotFound, RefundPluginError, WrongState
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import Money
 from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.refunds.people import approval_limits, may, staff_actor
 from refund_plugin.refunds.queries import case, next_case
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.refunds.tracking import tracking_url
-from refund_plugin.staff.actors import approval_limits, staff_actor
 from refund_plugin.staff.forms import RetryForm, SeenForm
-from refund_plugin.staff.permissions import may, policy
+from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.presenting import CaseLine, case_lines, may_retry, total, why_a_person
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp
 

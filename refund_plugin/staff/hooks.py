@@ -10,8 +10,9 @@ from wagtail.admin.site_summary import SummaryItem
 from wagtail.admin.ui.components import Component
 
 from refund_plugin.actor import Action
+from refund_plugin.refunds.people import may
 from refund_plugin.staff.panels import RefundsPanel, RefundsSummaryItem
-from refund_plugin.staff.permissions import may, register_policy, staff_permissions
+from refund_plugin.staff.permissions import register_policy, staff_permissions
 from refund_plugin.staff.viewsets import RefundsGroup
 
 register_policy()

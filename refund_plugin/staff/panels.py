@@ -11,9 +11,9 @@ from wagtail.admin.ui.components import Component
 
 from refund_plugin import clock
 from refund_plugin.actor import Action
+from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person, needs_person, staff_queue
 from refund_plugin.staff.health import worker_silence
-from refund_plugin.staff.permissions import may
 from refund_plugin.staff.tables import line_names
 
 SHOWN = 5

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from wagtail.permission_policies import ModelPermissionPolicy
@@ -35,13 +32,3 @@ def register_policy() -> None:
 def staff_permissions() -> QuerySet[Permission]:
     """Return the permissions shown in Wagtail's group form."""
     return Permission.objects.filter(content_type__app_label="refund_plugin", codename__in=_CODENAMES)
-
-
-def may(user: Any, action: Action) -> bool:
-    """Tell whether a user holds an action."""
-    return bool(policy.user_has_permission(user, action))
-
-
-def actions_of(user: Any, among: Iterable[Action] = ACTIONS) -> frozenset[Action]:
-    """Return the actions a user holds."""
-    return frozenset(action for action in among if may(user, action))

@@ -14,9 +14,9 @@ from wagtail.admin.ui.sidebar import SubMenuItem
 from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 
 from refund_plugin.actor import Action
+from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
-from refund_plugin.staff.permissions import may
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
 from refund_plugin.staff.verbs import VERBS

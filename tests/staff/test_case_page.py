@@ -12,10 +12,10 @@ from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.orders.services import record_access
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.queries import requests_of_customer, requests_of_user
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.sweep import sweep_once
-from refund_plugin.staff.actors import staff_actor
 from tests.factories import COURSE, EBOOK, LICENCE, SALE, make_purchase
 
 pytestmark = pytest.mark.django_db

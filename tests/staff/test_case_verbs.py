@@ -10,8 +10,8 @@ from refund_plugin import clock
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.review import approve_request
-from refund_plugin.staff.actors import staff_actor
 from refund_plugin.staff.verbs import seen_stamp
 from tests.factories import EBOOK, LICENCE, SALE
 from tests.staff.helpers import do, verb_url, whole_state

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from refund_plugin.actor import Action
 from refund_plugin.refunds.models import Refund, RefundRequest
-from refund_plugin.staff.actors import approval_limits, staff_actor
+from refund_plugin.refunds.people import approval_limits, staff_actor
 from refund_plugin.staff.setup import GROUP_NAME, ensure_staff_group
 from refund_plugin.staff.verbs import seen_stamp
 from tests.factories import MEMORY, make_purchase

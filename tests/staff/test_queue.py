@@ -10,10 +10,10 @@ from django.urls import reverse
 from refund_plugin import clock
 from refund_plugin.events.models import Heartbeat
 from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.queries import next_case
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.states import RefundState
-from refund_plugin.staff.actors import staff_actor
 from tests.factories import EBOOK, LICENCE, SALE, line_with
 from tests.staff.helpers import do
 
