@@ -1,10 +1,16 @@
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 
 from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.memory import MemoryGateway, _ledgers
 from refund_plugin.gateways.services import default_account, ensure_accounts, gateway_for
+from refund_plugin.policies.services import freeze_policy
 from refund_plugin.refunds.execute import drive_refunds
-from tests.factories import MEMORY, publish_policy
+from refund_plugin.rules import PolicyDocument, dump_document
+from refund_plugin.stores.services import ensure_default_store
+from tests.factories import CLAUSES, MEMORY, NOW
 
 
 @pytest.fixture
@@ -18,7 +24,13 @@ def shop(db, settings) -> MemoryGateway:
     }
     _ledgers.clear()
     ensure_accounts()
-    publish_policy()
+    freeze_policy(
+        key=str(uuid4()),  # as a page's translation key is, by which the mail's links to the policy are looked up
+        title="Refunds",
+        document=dump_document(PolicyDocument(clauses=CLAUSES)),
+        now=NOW - timedelta(days=365),
+        assign_to=ensure_default_store(),
+    )
     return gateway_for(default_account())
 
 
