@@ -15,8 +15,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from wagtail import blocks
-from wagtail.admin.telepath import register
-from wagtail.blocks.stream_block import StreamBlockAdapter, StreamValue
+from wagtail.blocks.stream_block import StreamValue
 from wagtail.blocks.struct_block import BlockGroup
 
 from refund_plugin.errors import InvalidInput
@@ -62,6 +61,7 @@ class SelectorBlock(blocks.StructBlock):
         help_text = _("Leave everything empty for a clause about everything you sell.")
         icon = "crosshairs"
         collapsed = True
+        label_format = "{product_types} {skus} {categories} {tags} {channels} {countries}"
 
     @staticmethod
     def selector(value: Mapping[str, Any]) -> Selector:
@@ -242,9 +242,15 @@ for _block_class in (MoneyBackBlock, UnusedOnlyBlock, ProRatedBlock, NonRefundab
 class ClausesBlock(blocks.StreamBlock):
     """The ordered clauses of a policy; the first that applies decides. Kinds that are not installed are kept byte for byte."""
 
-    def __init__(self, local_blocks: Iterable[tuple[str, blocks.Block]] = (), **options: Any) -> None:
+    def __init__(self, local_blocks: Iterable[tuple[str, blocks.Block]] = (), *, with_kept: bool = True, **options: Any) -> None:
+        """Make the block.
+
+        Args:
+            with_kept: False for an editor's form of a page without such clauses, which else would offer to add one.
+        """
         kinds = [(kind, block_class()) for kind, block_class in _clause_blocks.items()]
-        super().__init__([*kinds, *local_blocks, (KEPT, KeptBlock())], **options)
+        kept = [(KEPT, KeptBlock())] if with_kept else []
+        super().__init__([*kinds, *local_blocks, *kept], **options)
 
     def to_python(self, value: Any) -> StreamValue:
         """Read stored data, wrapping blocks of kinds that are not installed."""
@@ -279,19 +285,6 @@ class ClausesBlock(blocks.StreamBlock):
 
     class Meta:
         required = False
-
-
-class ClausesBlockAdapter(StreamBlockAdapter):
-    """Offers editors every kind except the one that keeps what is not installed."""
-
-    def js_args(self, block: ClausesBlock) -> list[Any]:
-        """Tell the editor's script that no more kept blocks can be added."""
-        args = super().js_args(block)
-        args[3]["blockCounts"] = {**args[3]["blockCounts"], KEPT: {"max_num": 0}}
-        return args
-
-
-register(ClausesBlockAdapter(), ClausesBlock)
 
 
 def fill_anchors(clauses: StreamValue) -> None:

@@ -13,7 +13,7 @@ from wagtail.admin.forms import WagtailAdminPageForm
 from wagtail.blocks.stream_block import StreamBlockValidationError
 from wagtail.blocks.struct_block import StructBlockValidationError
 
-from cms_pages.blocks import fill_anchors
+from cms_pages.blocks import KEPT, ClausesBlock, fill_anchors
 from cms_pages.documents import document_of
 from cms_pages.prose import ProseEntry
 from refund_plugin import clock
@@ -36,6 +36,9 @@ class RefundPolicyPageForm(WagtailAdminPageForm):
         hidden = VALUES if source is not page else FOUNDING if policy and policy.versions.exists() else ()
         for name in hidden:
             self.fields.pop(name, None)
+        if "clauses" in self.fields and not any(child.block_type == KEPT for child in page.clauses):
+            block = ClausesBlock(with_kept=False)
+            self.fields["clauses"].block = self.fields["clauses"].widget.block_def = block
         if "prose" in self.fields:
             clauses = source.clauses
             fill_anchors(clauses)

@@ -35,8 +35,8 @@ class PolicyStatusPanel(Panel):
             upcoming = upcoming_version(policy=policy, at=now)
             context.update(
                 current=current,
-                current_since=language.datetime(current.effective_from) if current else "",
+                current_since=language.date(current.effective_from) if current else "",
                 upcoming=upcoming,
-                upcoming_since=language.datetime(upcoming.effective_from) if upcoming else "",
+                upcoming_since=language.date(upcoming.effective_from) if upcoming else "",
             )
             return context

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.db import models
+from django.utils.text import capfirst
 
 PARTS = ("title", "reason", "body")
 
@@ -33,6 +34,9 @@ class ProseWidget(forms.Widget):
     """One small group of inputs per clause."""
 
     template_name = "cms_pages/admin/prose_widget.html"
+
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["cms_pages/editor.css"]}
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(attrs)
@@ -83,4 +87,4 @@ class ProseField(models.JSONField):
 
     def formfield(self, **options: Any) -> Any:
         """One group of inputs per clause; the form tells the widget which clauses there are."""
-        return ProseFormField(required=False, label=self.verbose_name, help_text=self.help_text)
+        return ProseFormField(required=False, label=capfirst(self.verbose_name), help_text=self.help_text)

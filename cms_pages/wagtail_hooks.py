@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from wagtail import hooks
 from wagtail.admin import messages
@@ -28,12 +25,6 @@ def admin_urls() -> list[URLPattern]:
     return [path("refund-policies/<int:page_id>/use/", use_policy, name="refund_policy_use")]
 
 
-@hooks.register("insert_editor_css")
-def editor_css() -> SafeString:
-    """Style the policy page's own inputs."""
-    return format_html('<link rel="stylesheet" href="{}">', static("cms_pages/editor.css"))
-
-
 @hooks.register("after_publish_page")
 def tell_what_publishing_did(request: HttpRequest, page: Any) -> None:
     """Say which version came of it, from when it counts, and what the linter thinks."""
@@ -51,9 +42,9 @@ def tell_what_publishing_did(request: HttpRequest, page: Any) -> None:
             buttons=[messages.button(reverse("refund_policy_use", args=[page.pk]), _("Use this one"))],
         )
     elif version.effective_from > clock.now():
-        moment = formatter_for(timezone=policy.store.timezone).datetime(version.effective_from)
+        day = formatter_for(timezone=policy.store.timezone).date(version.effective_from)
         messages.success(
-            request, _("Version %(number)d will be in force for purchases from %(moment)s.") % {"number": version.number, "moment": moment}
+            request, _("Version %(number)d will be in force for purchases from %(day)s.") % {"number": version.number, "day": day}
         )
     else:
         messages.success(request, _("Version %(number)d is in force for purchases from now on.") % {"number": version.number})
