@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import Case, IntegerField, Max, Q, QuerySet, Sum, Value, When
+from django.db.models import Aggregate, Case, IntegerField, Max, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from refund_plugin.errors import NotFound
@@ -75,30 +75,38 @@ def usage_of(lines: Iterable[PurchaseLine]) -> UsageByLine:
     ids = [line.pk for line in lines]
     if not ids:
         return {}
+    rows = AccessEvent.objects.filter(line_id__in=ids).order_by().values("line_id").annotate(**_usage_columns(""))
+    found = {row["line_id"]: _usage(row) for row in rows}
+    return {line_id: found.get(line_id, Usage()) for line_id in ids}
+
+
+def lines_with_usage(purchase: Purchase) -> list[tuple[PurchaseLine, Usage]]:
+    """Return the lines of a purchase in their order, each with how much it was used, in one query."""
+    lines = PurchaseLine.objects.filter(purchase=purchase).annotate(**_usage_columns("access_events__")).order_by("position", "id")
+    return [(line, _usage(vars(line))) for line in lines]
+
+
+def _usage_columns(prefix: str) -> dict[str, Aggregate | Coalesce]:
+    """Return the aggregates over access events that are reached through `prefix`."""
 
     def total(kind: AccessKind) -> Coalesce:
-        return Coalesce(Sum("amount", filter=Q(kind=kind)), 0)
+        return Coalesce(Sum(f"{prefix}amount", filter=Q(**{f"{prefix}kind": kind})), 0)
 
-    rows = (
-        AccessEvent.objects.filter(line_id__in=ids)
-        .order_by()
-        .values("line_id")
-        .annotate(
-            downloads=total(AccessKind.DOWNLOADED),
-            share=Coalesce(Max("amount", filter=Q(kind__in=[AccessKind.VIEWED, AccessKind.STREAMED])), 0),
-            activations=total(AccessKind.ACTIVATED),
-            units_used=total(AccessKind.CONSUMED),
-            last_access_at=Max("occurred_at"),
-        )
-    )
-    found = {
-        row["line_id"]: Usage(
-            downloads=row["downloads"],
-            share_viewed_percent=min(100, row["share"]),
-            activations=row["activations"],
-            units_used=row["units_used"],
-            last_access_at=row["last_access_at"],
-        )
-        for row in rows
+    watched = Q(**{f"{prefix}kind__in": [AccessKind.VIEWED, AccessKind.STREAMED]})
+    return {
+        "downloads": total(AccessKind.DOWNLOADED),
+        "share_viewed": Coalesce(Max(f"{prefix}amount", filter=watched), 0),
+        "activations": total(AccessKind.ACTIVATED),
+        "units_used": total(AccessKind.CONSUMED),
+        "last_access_at": Max(f"{prefix}occurred_at"),
     }
-    return {line_id: found.get(line_id, Usage()) for line_id in ids}
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    return Usage(
+        downloads=row["downloads"],
+        share_viewed_percent=min(100, row["share_viewed"]),
+        activations=row["activations"],
+        units_used=row["units_used"],
+        last_access_at=row["last_access_at"],
+    )

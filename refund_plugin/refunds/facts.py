@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from refund_plugin.orders.data import Usage
 from refund_plugin.orders.models import Purchase, PurchaseLine
-from refund_plugin.orders.queries import Usage, usage_of
 from refund_plugin.rules import LineFacts
 
 
 def gather_facts(
-    *, purchase: Purchase, lines: Sequence[PurchaseLine], quantities: Mapping[int, int], now: datetime
+    *, purchase: Purchase, lines: Sequence[tuple[PurchaseLine, Usage]], quantities: Mapping[int, int], now: datetime
 ) -> dict[int, LineFacts]:
-    """Return the facts of each line by its id, with one query for the use of all of them.
+    """Return the facts of each line by its id.
 
     Args:
+        lines: each with how much it was used.
         quantities: units asked for, by line id; every unit that is left when a line is missing.
         now: UTC.
     """
-    usage = usage_of(lines)
-    return {line.pk: _facts(purchase, line, usage[line.pk], quantities.get(line.pk, max(line.quantity_left, 0)), now) for line in lines}
+    return {line.pk: _facts(purchase, line, usage, quantities.get(line.pk, max(line.quantity_left, 0)), now) for line, usage in lines}
 
 
 def _facts(purchase: Purchase, line: PurchaseLine, usage: Usage, asked: int, now: datetime) -> LineFacts:

@@ -13,6 +13,7 @@ from refund_plugin.errors import AlreadyRefunded, InvalidInput, QuantityTooHigh
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
+from refund_plugin.orders.queries import lines_with_usage
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.facts import gather_facts
@@ -90,17 +91,18 @@ def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None =
         QuantityTooHigh: more than is left on a line.
         AlreadyRefunded: nothing is left on a line that was asked for.
     """
-    lines = list(purchase.lines.all())
+    lines = lines_with_usage(purchase)
     if quantities is not None:
-        check_quantities(lines=lines, quantities=quantities)
-        lines = [line for line in lines if line.pk in quantities]
+        check_quantities(lines=[line for line, _usage in lines], quantities=quantities)
+        lines = [(line, usage) for line, usage in lines if line.pk in quantities]
     payments = list(purchase.payments.select_related("account"))
     version = version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
     document = load_version(version) if version else NO_POLICY
     facts = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, now=now)
     step = amount_step(payments=payments, currency=purchase.currency)
     judged = [
-        QuoteLine(line, facts[line.pk].asked_quantity, facts[line.pk], evaluate(document, facts[line.pk], step=step)) for line in lines
+        QuoteLine(line, facts[line.pk].asked_quantity, facts[line.pk], evaluate(document, facts[line.pk], step=step))
+        for line, _usage in lines
     ]
     return Quote(purchase=purchase, version=version, document=document, lines=judged, payments=payments, now=now)
 

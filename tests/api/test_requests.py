@@ -117,7 +117,7 @@ def test_asking_takes_as_many_statements_for_one_line_as_for_several(send, lines
     statements = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
     # tries counted, purchase found, then locked; lines, payments, policy, use; request with lines and decision (3);
     # lines and payments held (2); refund with allocations (2); events with deliveries (2)
-    assert len(statements) == 16, "\n".join(statements)
+    assert len(statements) == 15, "\n".join(statements)
 
 
 def test_a_signed_in_customer_asks_without_an_address_and_sees_the_request_in_the_list(send, person):
