@@ -80,7 +80,6 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         ),
     ]
     base_form_class = RefundPolicyPageForm
-    template = "cms_pages/refund_policy_page.html"
     # these belong to one publication of one page
     exclude_fields_in_copy: ClassVar[list[str]] = ["effective_from", "founding_from", "founding_reason"]
 
@@ -185,6 +184,10 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         )
 
     # -- showing ----------------------------------------------------------------------------------------------------
+
+    def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
+        """Return the one template of policy pages: Wagtail would name another one after every class derived from the mixin."""
+        return "cms_pages/refund_policy_page.html"
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Add the policy: the version in force, or in a preview what the editor has written so far."""

@@ -1,0 +1,1 @@
+"""A site whose `Page` is swapped: it derives its own policy page from the mixin."""

@@ -1,0 +1,30 @@
+"""A site whose `Page` is swapped installs the app and derives its own policy page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_site_with_its_own_page_model_publishes_policies(tmp_path):
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.cms_pages.swapped_host.settings",
+        "PYTHONPATH": str(ROOT),
+        "SHOP_STATE_DIR": str(tmp_path),
+        "REFUND_TEST_DATABASE": "",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cms_pages.swapped_host.journey"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "the swapped host works" in done.stdout, done.stderr
