@@ -110,6 +110,7 @@ BROKER_FOLDERS = {name: STATE / "broker" / name for name in ("messages", "contro
 for _folder in BROKER_FOLDERS.values():
     _folder.mkdir(parents=True, exist_ok=True)
 CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT = "refund_plugin.events.embedded_broker:Transport"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "data_folder_in": str(BROKER_FOLDERS["messages"]),
     "data_folder_out": str(BROKER_FOLDERS["messages"]),
