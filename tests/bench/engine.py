@@ -55,7 +55,7 @@ def _special_clauses() -> Iterator[Clause]:
 
 
 def lines() -> list[LineFacts]:
-    """Return lines that the policy decides early, late and not at all, with every outcome among them."""
+    """Return lines that the policy decides at its first clause, at its last, and anywhere between."""
     found = []
     for downloads, days, (product_type, tag) in product(
         (0, 1, 3), (0, 3, 25, 40, 90), (("ebook", ""), ("type-18", ""), ("type-46", ""), ("font", "tag-23"), ("course", "tag-45"))

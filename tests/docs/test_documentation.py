@@ -23,6 +23,8 @@ from refund_plugin.rules import Outcome, PolicyDocument, dump_document, evaluate
 from tests.documented import ROOT
 from tests.rules.building import ENGLISH, line
 
+pytestmark = pytest.mark.database_independent
+
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 ROW = re.compile(r"^\| (.+?) \|$", re.MULTILINE)
 

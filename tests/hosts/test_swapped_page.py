@@ -11,6 +11,8 @@ import pytest
 from tests.documented import ROOT, block
 from tests.hosts.site import HostSite
 
+pytestmark = pytest.mark.database_independent  # the generated site has a database of its own
+
 # Wagtail's own example of a page model of a site's own.
 BASE_PAGE = "wagtail.test.basepage"
 MODELS = f"from {BASE_PAGE}.models import BasePage\n"
