@@ -46,7 +46,7 @@ else:
 _broker = os.environ.get("REFUND_TEST_BROKER", "")
 if _broker:
     CELERY_BROKER_URL = _broker
-    CELERY_BROKER_TRANSPORT = None
+    CELERY_BROKER_TRANSPORT = ""
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 
 # Nobody answers at port 9: a test that needs the gateway says which sandbox it talks to.
