@@ -10,7 +10,7 @@ export PORT DEMO_RESET
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint migrations schema clean
+.PHONY: help demo test bench lint migrations schema pictures clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,10 @@ migrations: $(VENV)/.demo-installed ## Write migrations for changed models
 
 schema: $(VENV)/.demo-installed ## Export graphql/schema.graphql from the code
 	$(PYTHON) demo/manage.py refunds_export_schema
+
+pictures: $(VENV)/.tests-installed ## Make the pictures in docs/ anew from the browser tests
+	$(PYTHON) -m tests.run --tests-only tests/e2e
+	cd tests/artefacts && cp $(notdir $(wildcard docs/pictures/*.png)) ../../docs/pictures/
 
 clean: ## Remove .venv, the demo's state and caches
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache tests/artefacts
