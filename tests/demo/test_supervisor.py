@@ -47,7 +47,10 @@ def test_ready_is_said_when_shop_sandbox_and_worker_answer(demo: DemoProcess) ->
 
 def test_a_second_demo_on_the_same_state_is_refused(demo: DemoProcess, tmp_path: Path) -> None:
     second = DemoProcess(demo.folder, said=tmp_path / "said.txt").launch()
-    assert second.wait() == 1
+    try:
+        assert second.wait() == 1
+    finally:
+        second.stop()
     assert "running already" in second.said
 
 
@@ -86,5 +89,5 @@ def test_a_busy_port_is_named_with_the_way_out(tmp_path: Path) -> None:
         other.listen()
         demo = DemoProcess(tmp_path / "state", port=other.getsockname()[1])
         assert demo.launch().wait() == 1
-    assert f"port {demo.port}" in demo.said
+    assert f"Port {demo.port}" in demo.said
     assert "make demo PORT=" in demo.said
