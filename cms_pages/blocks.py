@@ -91,13 +91,12 @@ class ClauseBlock(blocks.StructBlock):
         max_length=80,
         label=_("Anchor"),
         help_text=_("Names the clause in links and decisions. It is made when you save, and stays."),
-        form_attrs={"class": "refund-anchor"},
     )
 
-    def get_form_state(self, value: Any) -> Any:
-        """Show the anchor, which nobody edits, as text that can be copied."""
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # shown, so that it can be copied; nobody edits it
         self.child_blocks["anchor"].field.widget.attrs["readonly"] = True
-        return super().get_form_state(value)
 
     def clause(self, value: Mapping[str, Any]) -> Clause:
         """Return the clause that the values say.
@@ -209,10 +208,9 @@ class KeptBlock(blocks.StructBlock):
         label = _("Clause of a plug-in that is not installed")
         icon = "warning"
 
-    def get_form_state(self, value: Any) -> Any:
-        """Show what was stored as text that nobody edits."""
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.child_blocks["raw"].field.widget.attrs["readonly"] = True
-        return super().get_form_state(value)
 
     def clean(self, value: Any) -> Any:
         """Accept only what was stored before."""

@@ -38,11 +38,6 @@ def clause_of(child: StreamValue.StreamChild) -> Clause:
     return clause
 
 
-def unreadable_anchors(document: PolicyDocument) -> list[str]:
-    """Return the anchors of the clauses that a person will have to read."""
-    return [clause.anchor for clause in document.clauses if isinstance(clause, UnknownClause)]
-
-
 def limits_of(limits: StreamValue) -> dict[str, int]:
     """Return the limits in minor units by currency; of two for one currency the lower one, 0 for one that cannot be read."""
     found: dict[str, int] = {}

@@ -136,11 +136,6 @@ def history(policy: Policy, *, now: datetime, version_url: Callable[[int], str])
     ]
 
 
-def bullets(*, document: PolicyDocument, texts: Texts, timezone: str) -> list[ClauseView]:
-    """Return one line per clause, as for a footer."""
-    return clause_views(document, formatter_for(timezone=timezone), texts)
-
-
 def changes_between(before: Sequence[ClauseView], after: Sequence[ClauseView]) -> list[Change]:
     """Say what changed, clause by clause, word by word; a clause is the same one when its anchor is."""
     old = {view.anchor: view for view in before}

@@ -15,7 +15,7 @@ from cms_pages.mixins import RefundPolicyPageMixin
 from cms_pages.views import use_policy
 from refund_plugin import clock
 from refund_plugin.localize import formatter_for
-from refund_plugin.policies.queries import policy_for_key, versions_of
+from refund_plugin.policies.queries import in_force, policy_for_key, versions_of
 from refund_plugin.rules import lint
 
 
@@ -23,6 +23,19 @@ from refund_plugin.rules import lint
 def admin_urls() -> list[URLPattern]:
     """Add the action that lets a shop use a policy."""
     return [path("refund-policies/<int:page_id>/use/", use_policy, name="refund_policy_use")]
+
+
+@hooks.register("after_unpublish_page")
+@hooks.register("after_delete_page")
+def tell_that_nothing_decides(request: HttpRequest, page: Any) -> None:
+    """Warn that a person decides what is bought from now on."""
+    if not isinstance(page.specific, RefundPolicyPageMixin) or page.alias_of_id:
+        return
+    policy = policy_for_key(str(page.translation_key))
+    if policy and policy.store and not versions_of(policy).filter(in_force(clock.now())).exists():
+        messages.warning(
+            request, _("%(shop)s has no refund policy in force now: a person decides what is bought from now on.") % {"shop": policy.store}
+        )
 
 
 @hooks.register("after_publish_page")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -69,6 +71,12 @@ def test_a_new_page_can_be_written_and_published(client, editor, home, windows_a
     assert page.live
     assert [child.value["anchor"] for child in page.clauses] == ["final-sale", "money-back"]
     assert "Version 1 is in force for purchases from now on." in told(response)
+
+
+def test_the_anchor_is_shown_and_cannot_be_edited(client, editor, make_page):
+    page = make_page(guarantee(14))
+    shown = unescape(client.get(reverse("wagtailadmin_pages:edit", args=[page.pk])).content.decode())
+    assert re.search(r'\["anchor", [^>]+<input[^>]+ readonly ', shown)
 
 
 def test_the_address_where_customers_ask_for_refunds_is_refused(client, editor, home, make_page):
@@ -218,6 +226,21 @@ def test_a_translation_has_words_and_no_values_to_edit(client, editor, make_page
     assert translation.prose["final"] == {"title": "Ausverkauf", "reason": "Es war stark verbilligt."}
     assert [child.block_type for child in translation.clauses] == ["non_refundable", "money_back"]
     assert PolicyVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize("action", ["unpublish", "delete"])
+def test_taking_the_policy_away_warns_that_a_person_decides_from_now_on(client, editor, make_page, windows_at, action):
+    page = make_page(guarantee(14))
+    response = client.post(reverse(f"wagtailadmin_pages:{action}", args=[page.pk]), follow=True)
+    assert "a person decides what is bought from now on" in told(response)
+    assert windows_at() is None
+
+
+def test_taking_an_unused_copy_away_warns_of_nothing(client, editor, make_page, windows_at):
+    page = make_page(guarantee(14))
+    copy = page.copy(update_attrs={"slug": "copy"})
+    assert "a person decides" not in told(client.post(reverse("wagtailadmin_pages:delete", args=[copy.pk]), follow=True))
+    assert windows_at() == [14]
 
 
 # -- preview --------------------------------------------------------------------------------------------------------
