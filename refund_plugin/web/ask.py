@@ -19,7 +19,7 @@ from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
 from refund_plugin.web.proof import purchase_page, remember_proof
 from refund_plugin.web.wording import conditions_of, purchase_cards
 
-SHOWN_PURCHASES = 10
+SHOWN_PURCHASES = 5
 
 
 @customer_page
@@ -41,12 +41,13 @@ def ask(request: HttpRequest) -> HttpResponse:
         email = request.user.email if request.user.is_authenticated else ""
         form = LookupForm(initial={"number": request.GET.get("order", "")[:64], "email": email})
     formatter = formatter_of(store)
-    own = purchases_of_user(request.user, store)[:SHOWN_PURCHASES] if request.user.is_authenticated else []
+    own = list(purchases_of_user(request.user, store)[: SHOWN_PURCHASES + 1]) if request.user.is_authenticated else []
     context = {
         "form": form,
         "problems": form.problems(),
         "conditions": conditions_of(store, formatter, now=clock.now()),
-        "purchases": purchase_cards(own, formatter),
+        "purchases": purchase_cards(own[:SHOWN_PURCHASES], formatter),
+        "has_more": len(own) > SHOWN_PURCHASES,
     }
     return show(request, "ask", context, status=422 if form.errors else 200)
 

@@ -119,13 +119,18 @@ class Choice:
             return cls(
                 ticked=frozenset(map(_number, data.getlist("line"))),
                 persons=frozenset(map(_number, data.getlist("person"))),
-                quantities={_number(name[9:]): _number(value) for name, value in data.items() if name.startswith("quantity-")},
+                quantities={_number(name[9:]): _number(data.get(name, "")) for name in data if name.startswith("quantity-")},
                 reason=data.get("reason", ""),
-                message=data.get("message", ""),
-                submission_key=data.get("submission_key", "") or uuid4().hex,
+                message=_storable(data.get("message", "")),
+                submission_key=_storable(data.get("submission_key", "")) or uuid4().hex,
             )
         except ValueError:
             raise InvalidInput(_("Choose the quantity from the list."), field="lines") from None
+
+
+def _storable(text: str) -> str:
+    """Leave out the one character that PostgreSQL does not keep in a text."""
+    return text.replace("\x00", "")
 
 
 def _number(text: str) -> int:

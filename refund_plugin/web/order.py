@@ -217,6 +217,8 @@ def _total(quote: Quote, choice: Choice, formatter: Formatter) -> Total:
             text, note if at_once else _("A person looks at it first, usually within two working days."), _("Ask a person to look")
         )
     if not ticked:
-        return Total(text, _("Tick what you want your money back for."), _("Ask for a refund"))
+        some = any(line.askable for line in quote.lines)
+        note = _("Tick what you want your money back for.") if some else _("Tick above what a person should look at.")
+        return Total(text, note, _("Ask for a refund") if some else _("Ask a person to look"))
     where = paid_with(payment for payment in quote.payments if payment.left)
     return Total(text, _("to %(where)s") % {"where": where} if where else "", _("Ask for %(amount)s back") % {"amount": text})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
@@ -39,6 +41,15 @@ def gateway(db, settings) -> MemoryGateway:
 def policy(gateway):
     """A published policy with one clause of each kind."""
     return publish_policy()
+
+
+@pytest.fixture
+def bare_host(gateway, settings):
+    """A host whose base template has the one block `content` and asks the database for nothing."""
+    templates = deepcopy(settings.TEMPLATES)
+    templates[0]["DIRS"] = [Path(__file__).parent / "templates"]
+    settings.TEMPLATES = templates
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "BASE_TEMPLATE": "bare.html"}
 
 
 def buy(*lines, days_ago: int = 6, **changes) -> Purchase:

@@ -42,7 +42,7 @@ def test_order_number_and_address_together_open_the_purchase(client, policy):
     assert client.get(response["Location"]).status_code == 200
 
 
-def test_an_unknown_order_and_a_wrong_address_get_the_same_answer_and_the_same_work(client, policy, django_assert_num_queries):
+def test_an_unknown_order_and_a_wrong_address_get_the_same_answer_and_the_same_work(client, policy, bare_host, django_assert_num_queries):
     with django_assert_num_queries(5) as unknown_work:
         unknown = look_up(client, "77001", "eve@example.com")
     buy(number="77001", email="ada@example.com")
@@ -100,7 +100,7 @@ def test_the_form_needs_a_csrf_token(policy):
     assert SESSION_KEY not in strict.session
 
 
-def test_looking_changes_nothing(client, policy, django_assert_num_queries):
+def test_looking_changes_nothing(client, policy, bare_host, django_assert_num_queries):
     with django_assert_num_queries(3) as captured:
         client.get(ASK)
     assert all(query["sql"].startswith("SELECT") for query in captured.captured_queries)
@@ -119,6 +119,17 @@ def test_who_is_signed_in_chooses_from_their_purchases(client, policy, django_us
     assert links == [purchase_page(mine)]
     assert client.get(links[0]).status_code == 200
     assert client.get(purchase_page(foreign)).status_code == 404
+
+
+def test_older_purchases_are_one_click_away(client, policy, django_user_model):
+    ada = django_user_model.objects.create_user("ada", "ada@example.com", "pw")
+    for _n in range(6):
+        buy(user_id=ada.pk)
+    client.force_login(ada)
+    page = soup(client.get(ASK))
+    assert len(page.select(".refund-card")) == 5
+    assert "All my purchases" in words(page)
+    assert len(soup(client.get("/refunds/mine/")).select(".refund-card")) == 6
 
 
 def test_a_proof_ends_after_a_while(client, policy):

@@ -52,7 +52,7 @@ def test_who_is_not_signed_in_learns_two_ways(client, db):
     assert links == ["/login/?next=%2Frefunds%2Fmine%2F", "/refunds/purchases/"]
 
 
-def test_the_number_of_queries_does_not_grow_with_the_list(client, policy, ada, django_assert_num_queries):
+def test_the_number_of_queries_does_not_grow_with_the_list(client, policy, ada, bare_host, django_assert_num_queries):
     def count(number):
         with django_assert_num_queries(number):
             client.get(MINE)

@@ -90,6 +90,16 @@ def test_every_page_stands_in_the_hosts_frame_with_one_heading_and_the_same_help
     assert len(help_links) == 1
 
 
+def test_one_block_is_all_that_a_host_has_to_offer(client, pages, bare_host):
+    for name, address in pages.items():
+        response = client.get(address)
+        if response.status_code == 302 or name == "track_status":
+            continue
+        page = soup(response)
+        assert page.select_one("main > .refund h1") is not None, name
+        assert page.select_one("main > link[rel=stylesheet]")["href"].endswith("refund_plugin/web/refund.css"), name
+
+
 def test_looking_never_writes(client, pages, django_assert_max_num_queries):
     for name, address in pages.items():
         with django_assert_max_num_queries(15) as captured:

@@ -208,7 +208,7 @@ def test_changes_need_a_csrf_token(policy, name):
 
 
 @pytest.mark.parametrize("lines", [(EBOOK,), (EBOOK, COURSE, SALE)])
-def test_the_number_of_queries_does_not_grow_with_the_lines(client, policy, gateway, django_assert_num_queries, lines):
+def test_the_number_of_queries_does_not_grow_with_the_lines(client, policy, gateway, bare_host, django_assert_num_queries, lines):
     request = ask(*lines)
     drive_refunds()
     with django_assert_num_queries(4):  # request with its policy; decisions; refunds with payments; lines
