@@ -60,7 +60,10 @@ class Verb:
         options: dict[str, Any] = {"data": data, "initial": {"seen": seen_stamp(page.case)}, "auto_id": f"{self.name}_%s"}
         if self.form_class is ApproveForm:
             options |= {"lines": page.lines, "formatter": page.formatter, "limit": page.limit}
-        return self.form_class(**options)
+        form = self.form_class(**options)
+        # the dialog moves the focus there, so that typing never meets the page's shortcuts
+        form.visible_fields()[0].field.widget.attrs["autofocus"] = True
+        return form
 
 
 def seen_stamp(request: RefundRequest) -> str:

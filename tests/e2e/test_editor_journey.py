@@ -25,9 +25,7 @@ def test_a_changed_window_is_previewed_published_and_read_everywhere_at_once(pag
     page.goto("/admin/pages/search/?q=Refund+policy")
     page.locator("td.title a", has_text="Refund policy").first.click()
     expect(page.locator(".refund-status")).to_contain_text("Version 1 is in force")
-    window = page.locator("[name=clauses-4-value-window_days]")
-    expect(window).to_have_value("30")
-    window.fill("45")
+    page.locator("[name=clauses-4-value-window_days]").fill("45")
 
     page.get_by_role("button", name="Toggle preview").click()
     preview = page.frame_locator("#w-preview-iframe, iframe[data-w-preview-target=iframe]").first
