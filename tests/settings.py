@@ -3,6 +3,7 @@
 Read from the environment (see `tests/run.py`):
     REFUND_TEST_DATABASE: `postgresql://user@host:port/name`; SQLite when empty.
     REFUND_TEST_BROKER: a broker URL such as `redis://127.0.0.1:6379/0`; the filesystem broker when empty.
+    REFUND_TEST_DATABASE_NAME, REFUND_TEST_GATEWAY: for a worker that a test starts: the test's own database and sandbox.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ else:
     # A file, because threads and other processes must see the same rows; in memory they would not.
     DATABASES["default"]["TEST"] = {"NAME": STATE / "test.sqlite3"}
 
+DATABASES["default"]["NAME"] = os.environ.get("REFUND_TEST_DATABASE_NAME") or DATABASES["default"]["NAME"]
+
 _broker = os.environ.get("REFUND_TEST_BROKER", "")
 if _broker:
     CELERY_BROKER_URL = _broker
@@ -57,7 +60,7 @@ REFUND_PLUGIN = {
             "kind": "stripe",
             "api_key": "sk_test_tests",
             "webhook_secret": "whsec_tests",
-            "api_base": "http://127.0.0.1:9",
+            "api_base": os.environ.get("REFUND_TEST_GATEWAY", "http://127.0.0.1:9"),
         },
     },
 }
