@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import get_language
 from wagtail.models import get_page_models
@@ -19,8 +20,18 @@ def policy_page_models() -> list[type[Any]]:
     return [model for model in get_page_models() if issubclass(model, RefundPolicyPageMixin)]
 
 
+def _is_translation_key(key: str) -> bool:
+    try:
+        UUID(key)
+    except ValueError:
+        return False
+    return True
+
+
 def page_for_key(key: str) -> Any | None:
     """Return the live page that shows a policy: in the active language if there is one, else the oldest."""
+    if not _is_translation_key(key):
+        return None  # a policy that was frozen without a page, as by a script
     language = get_language() or ""
     for model in policy_page_models():
         pages = list(model.objects.live().filter(translation_key=key, alias_of=None).select_related("locale").order_by("pk"))
