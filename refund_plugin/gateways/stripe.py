@@ -196,7 +196,9 @@ class StripeGateway(Gateway):
         return smallest_step(currency)
 
     def parse_webhook(self, *, body: bytes, signature: str, now: datetime) -> WebhookRefund | None:
-        """Verify and normalise a webhook; see `Gateway.parse_webhook`."""
+        """Verify and normalise a webhook; see `Gateway.parse_webhook`. Its answer's `raw` keeps no personal data of the event."""
+        if not self._webhook_secret:
+            raise WebhookRejected  # with an empty secret anybody could sign
         try:
             # the tolerance is ours to check: the SDK would read the clock itself
             stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, None)
@@ -339,8 +341,9 @@ def _trace_reference(refund: Mapping[str, Any]) -> str:
 
 
 def _refuse_wrong_time(signature: str, now: datetime) -> None:
-    # the signature has verified, so the header is well formed; the first t= is the one that was signed
-    match = re.search(r"(?:^|,)t=(\d{1,12})(?:,|$)", signature)
+    # the first t is the one that was signed; the SDK reads it leniently ("+1", " 1", "1=x"), so whatever is not plain is refused
+    signed = next((item for item in signature.split(",") if item.partition("=")[0] == "t"), "")
+    match = re.fullmatch(r"t=([0-9]{1,12})", signed)
     age_seconds = now.timestamp() - int(match[1]) if match else None
     if age_seconds is None or not -WEBHOOK_FUTURE_SECONDS <= age_seconds <= WEBHOOK_TOLERANCE_SECONDS:
         raise WebhookRejected
