@@ -34,6 +34,8 @@ _BY_EXPONENT = {
     ),
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
+# Far more than any amount of money has; Python refuses to make a number of more than 4300 digits.
+_MOST_DIGITS = 50
 EXPONENTS: dict[str, int] = {code: decimals for decimals, codes in _BY_EXPONENT.items() for code in codes.split()}
 
 
@@ -76,7 +78,7 @@ class Money:
         """Read an amount in major units ("18.20"); exact, so it refuses what is finer than the currency.
 
         Raises:
-            InvalidInput: not a finite number, or more decimals than the currency has.
+            InvalidInput: not a finite number, longer than 50 digits, or more decimals than the currency has.
             UnknownCurrency: the currency is not known.
         """
         decimals = exponent(currency)
@@ -84,7 +86,7 @@ class Money:
             amount = Decimal(value)
         except (InvalidOperation, ValueError):
             amount = Decimal("NaN")
-        if not amount.is_finite():
+        if not amount.is_finite() or len(amount.as_tuple().digits) > _MOST_DIGITS:
             raise InvalidInput(_("Write the amount as a number such as 18.20."), field="amount")
         sign, digits, scale = amount.as_tuple()
         # integers, not Decimal arithmetic: the context's precision would round long amounts silently

@@ -66,6 +66,8 @@ def test_amounts_are_read_in_major_units(text, currency, minor):
         ("Infinity", "EUR"),
         ("1e-99999", "EUR"),
         ("1e9999", "EUR"),
+        ("9" * 5000, "EUR"),
+        ("0." + "9" * 5000, "EUR"),
     ],
 )
 def test_an_amount_that_is_no_number_or_too_fine_is_refused(text, currency):

@@ -70,6 +70,15 @@ def documented(language):
     return re.search(rf"```{language}\n(.*?)```", DOCS.read_text(), re.S)[1]
 
 
+@pytest.mark.parametrize("amount", [f'"{"9" * 5000}"', "9" * 5000, "9" * 4000, "1" * 60 + ".5"], ids=["text", "number", "long", "fraction"])
+def test_an_amount_of_absurd_length_rejects_its_order_only(run, amount):
+    absurd = json.dumps(json_order("1")).replace('"captured": "18.20"', f'"captured": {amount}')
+
+    code, summary, rejected = run(jsonl(absurd, json_order("2")))
+
+    assert (code, counts(summary), len(rejected)) == (1, (1, 0, 0, 1), 1)
+
+
 def test_the_documented_json_lines_land_as_described(run):
     code, summary, rejected = run(documented("json"))
 
