@@ -1,4 +1,4 @@
-"""Raw webhook events, stored once."""
+"""Webhook events, stored once."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from refund_plugin.gateways.models import GatewayAccount
 
 
 class WebhookEvent(models.Model):
-    """A verified event as the gateway sent it; the unique key makes a duplicate delivery a no-op."""
+    """A verified event without personal data; the unique key makes a duplicate delivery a no-op."""
 
     account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="+")
     livemode = models.BooleanField()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime
 
@@ -51,11 +50,25 @@ def receive_webhook(*, kind: str, slug: str, body: bytes, signature: str, now: d
         account=account,
         livemode=told.livemode,
         event_id=told.event_id[:255],
-        defaults={"event_type": told.event_type[:80], "body": json.loads(body), "received_at": now},
+        defaults={"event_type": told.event_type[:80], "body": _kept_of(told), "received_at": now},
     )
     if event.applied_at is None:
         _apply(account, told, now=now)
         WebhookEvent.objects.filter(pk=event.pk).update(applied_at=now)
+
+
+def _kept_of(told: WebhookRefund) -> dict[str, object]:
+    """Return what is kept of an event, in the shape it came in: its head, and of the refund what its gateway deems fit to keep.
+
+    The rest may name the customer (Stripe sends an `instructions_email`), and nobody could erase it from here.
+    """
+    return {
+        "id": told.event_id,
+        "type": told.event_type,
+        "livemode": told.livemode,
+        "created": int(told.created.timestamp()),
+        "data": {"object": dict(told.answer.raw)},
+    }
 
 
 def _apply(account: GatewayAccount, told: WebhookRefund, *, now: datetime) -> None:

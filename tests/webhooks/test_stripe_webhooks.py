@@ -88,6 +88,19 @@ def test_a_webhook_that_overtakes_the_api_settles_the_refund(refund):
     assert event.body["data"]["object"]["id"] == "re_1"
 
 
+def test_what_names_the_customer_is_not_kept(refund):
+    event = event_about(refund, instructions_email="ottilie@example.com", next_action={"type": "display_details", "to": "Ottilie"})
+
+    assert deliver({**event, "request": {"id": "req_1"}, "account_holder": "Ottilie"}).status_code == 200
+
+    kept = WebhookEvent.objects.get().body
+    assert "ottilie" not in json.dumps(kept).lower()
+    assert {name: kept[name] for name in ("id", "type", "livemode", "created")} == {
+        name: event[name] for name in ("id", "type", "livemode", "created")
+    }
+    assert kept["data"]["object"]["status"] == "succeeded"
+
+
 def test_the_same_event_delivered_again_is_stored_and_applied_once(refund):
     event = event_about(refund)
     for _delivery in range(3):
