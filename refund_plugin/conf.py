@@ -103,11 +103,6 @@ def settings() -> Settings:
     return Settings(**values)  # type: ignore[arg-type]
 
 
-def beat_schedule() -> dict[str, dict[str, object]]:
-    """Return the entries a host adds to Celery's beat schedule: `CELERY_BEAT_SCHEDULE = {**refund_plugin.conf.beat_schedule()}`."""
-    return {"refund-plugin-sweep": {"task": "refund_plugin.sweep", "schedule": float(settings().sweep_seconds), "options": {"expires": 60}}}
-
-
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting == "REFUND_PLUGIN":
         settings.cache_clear()

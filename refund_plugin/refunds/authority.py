@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.errors import NotAllowed, NotFound
 from refund_plugin.money import Money
-from refund_plugin.orders.models import Customer, Purchase
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.models import RefundRequest
 
 TRUSTED = frozenset({ActorKind.SYSTEM, ActorKind.ENGINE})
@@ -38,7 +38,7 @@ def check_may(*, request: RefundRequest, by: Actor, action: Action, amount: Mone
         return
     if by.kind == ActorKind.CUSTOMER or not by.may(action):
         raise NotAllowed
-    check_not_own(customer=request.customer, by=by)
+    check_not_own(request=request, by=by)
     if amount is not None:
         limit = by.limit_minor.get(amount.currency)
         if limit is not None and amount.minor > limit:
@@ -48,11 +48,14 @@ def check_may(*, request: RefundRequest, by: Actor, action: Action, amount: Mone
             )
 
 
-def check_not_own(*, customer: Customer, by: Actor) -> None:
-    """Nobody decides about their own money.
+def check_not_own(*, request: RefundRequest, by: Actor) -> None:
+    """Nobody decides about their own money, whether they bought signed in or as a guest.
 
     Raises:
-        NotAllowed: the customer is the acting user.
+        NotAllowed: the purchase is the acting user's, or was made with their address.
     """
-    if by.kind == ActorKind.STAFF and customer.user_id is not None and by.id == str(customer.user_id):
+    user_id = request.purchase.user_id
+    bought_signed_in = user_id is not None and by.id == str(user_id)
+    bought_as_guest = bool(by.email) and by.email == request.customer.email
+    if by.kind == ActorKind.STAFF and (bought_signed_in or bought_as_guest):
         raise NotAllowed(_("This is your own request: a colleague has to decide it."))

@@ -68,11 +68,16 @@ def check_open(request: RefundRequest, target: RequestState) -> None:
         raise WrongState
 
 
-def check_amounts(*, asked: Sequence[RequestLine], granted: Mapping[int, int], amounts: Mapping[int, int], currency: str) -> None:
+def check_amounts(
+    *, asked: Sequence[RequestLine], granted: Mapping[int, int], amounts: Mapping[int, int], currency: str, step: int
+) -> None:
     """Validate a person's amounts against the lines of the request.
 
+    Args:
+        step: minor units that the gateway accepts multiples of.
+
     Raises:
-        InvalidInput: a line the request does not have, below zero, above what is left, or nothing in all.
+        InvalidInput: a line the request does not have, below zero, above what is left, between two steps, or nothing in all.
     """
     if set(amounts) - set(granted):
         raise InvalidInput(_("This request has no such line."), field="amounts")
@@ -82,6 +87,17 @@ def check_amounts(*, asked: Sequence[RequestLine], granted: Mapping[int, int], a
             raise InvalidInput(
                 _("“%(name)s”: give an amount from 0 to %(left)s.")
                 % {"name": item.line.name, "left": Money(item.line.left_minor, currency)},
+                field="amounts",
+            )
+        if amount % step:
+            raise InvalidInput(
+                _("“%(name)s”: the payment provider takes steps of %(step)s; %(less)s or %(more)s would do.")
+                % {
+                    "name": item.line.name,
+                    "step": Money(step, currency),
+                    "less": Money(amount // step * step, currency),
+                    "more": Money((amount // step + 1) * step, currency),
+                },
                 field="amounts",
             )
     if sum(granted.values()) == 0:

@@ -197,6 +197,7 @@ class Allocation(models.Model):
     refund = models.ForeignKey(Refund, models.PROTECT, related_name="allocations")
     line = models.ForeignKey(PurchaseLine, models.PROTECT, related_name="allocations")
     quantity = models.PositiveIntegerField()
+    counted_quantity = models.PositiveIntegerField(help_text="Units it counts for on the line now; fewer when they were given away.")
     gross_minor = models.PositiveBigIntegerField()
     tax_minor = models.PositiveBigIntegerField()
     tax_rate_percent = models.DecimalField(max_digits=6, decimal_places=3, default=0)

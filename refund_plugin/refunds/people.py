@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef
 
 from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.conf import settings
+from refund_plugin.orders.queries import clean_email
 from refund_plugin.stores.models import Store
 
 
@@ -27,6 +28,7 @@ def staff_actor(user: Any, store: Store) -> Actor:
         actions=frozenset(action for action in Action if may(user, action)),
         limit_minor=approval_limits(user),
         label=user.get_full_name() or user.get_username(),
+        email=clean_email(getattr(user, user.get_email_field_name(), None) or ""),
     )
 
 

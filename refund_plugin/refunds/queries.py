@@ -148,5 +148,5 @@ def requests_of_customer(customer_ids: Collection[int]) -> QuerySet[RefundReques
 
 
 def requests_of_user(user: AbstractBaseUser) -> QuerySet[RefundRequest]:
-    """Return what a signed-in person asked for, in every store, newest first, with lines, decisions and refunds."""
-    return _for_lists().filter(customer__user_id=user.pk)
+    """Return what was asked for purchases of a signed-in person, in every store, newest first, with lines, decisions and refunds."""
+    return _for_lists().filter(purchase__user_id=user.pk)

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from refund_plugin.conf import settings
 from refund_plugin.errors import AlreadyRefunded, InvalidInput, QuantityTooHigh
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.money import Money
@@ -53,6 +54,8 @@ class Quote:
 
     Attributes:
         version: None when no policy was in force on that day; a person decides then.
+        payments: those a refund can be sent over.
+        step: minor units that amounts must be multiples of.
     """
 
     purchase: Purchase
@@ -60,6 +63,7 @@ class Quote:
     document: PolicyDocument
     lines: Sequence[QuoteLine]
     payments: Sequence[Payment]
+    step: int
     now: datetime
 
     @property
@@ -75,8 +79,8 @@ class Quote:
 
     @property
     def left_on_payments(self) -> Money:
-        """What the payments still allow."""
-        return sum((payment.left for payment in self.payments), Money.zero(self.purchase.currency))
+        """What the payments still allow, each in steps of its gateway."""
+        return Money(sum(payment.left.minor // self.step * self.step for payment in self.payments), self.purchase.currency)
 
 
 def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None = None, now: datetime) -> Quote:
@@ -95,7 +99,7 @@ def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None =
     if quantities is not None:
         check_quantities(lines=[line for line, _usage in lines], quantities=quantities)
         lines = [(line, usage) for line, usage in lines if line.pk in quantities]
-    payments = list(purchase.payments.select_related("account"))
+    payments = sendable_payments(purchase)
     version = version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
     document = load_version(version) if version else NO_POLICY
     facts = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, now=now)
@@ -104,7 +108,13 @@ def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None =
         QuoteLine(line, facts[line.pk].asked_quantity, facts[line.pk], evaluate(document, facts[line.pk], step=step))
         for line, _usage in lines
     ]
-    return Quote(purchase=purchase, version=version, document=document, lines=judged, payments=payments, now=now)
+    return Quote(purchase=purchase, version=version, document=document, lines=judged, payments=payments, step=step, now=now)
+
+
+def sendable_payments(purchase: Purchase) -> list[Payment]:
+    """Return the payments whose gateway account is configured; money on another can only be returned by a person."""
+    configured = settings().gateways
+    return [payment for payment in purchase.payments.select_related("account") if payment.account.slug in configured]
 
 
 def amount_step(*, payments: Sequence[Payment], currency: str) -> int:

@@ -34,22 +34,24 @@ def move_balance(*, refund: Refund, before: str, after: str) -> bool:
     payment = refund.payment
     over_before = payment.over_minor
     _shift(payment, "minor", refund.amount_minor, source, target)
-    excess = payment.held_minor + payment.gone_minor + payment.disputed_minor - payment.over_minor - payment.captured_minor
-    payment.over_minor += max(0, excess)
+    payment.over_minor = max(0, payment.held_minor + payment.gone_minor + payment.disputed_minor - payment.captured_minor)
     payment.save(update_fields=["held_minor", "gone_minor", "over_minor"])
     allocations = list(refund.allocations.all())
     lines = PurchaseLine.objects.select_for_update().in_bulk([allocation.line_id for allocation in allocations])
     for allocation in allocations:
         line = lines[allocation.line_id]
-        quantity = allocation.quantity if source else min(allocation.quantity, line.quantity_left)
+        if not source:  # back from nothing: it may count only for units that nobody else took meanwhile
+            allocation.counted_quantity = min(allocation.quantity, line.quantity_left)
         _shift(line, "minor", allocation.gross_minor, source, target)
-        _shift(line, "quantity", quantity, source, target)
+        _shift(line, "quantity", allocation.counted_quantity, source, target)
         if not source:
             line.refunded_tax_minor += allocation.tax_minor
         if not target:
             line.refunded_tax_minor -= allocation.tax_minor
-        line.over_minor += max(0, line.held_minor + line.gone_minor - line.over_minor - line.paid_minor)
+        line.over_minor = max(0, line.held_minor + line.gone_minor - line.paid_minor)
         line.save(update_fields=["held_minor", "gone_minor", "held_quantity", "gone_quantity", "refunded_tax_minor", "over_minor"])
+        if not source:
+            allocation.save(update_fields=["counted_quantity"])
     return payment.over_minor > over_before
 
 

@@ -39,16 +39,18 @@ class Part:
     tax_minor: int
 
 
-def split_over_payments(*, total_minor: int, left: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def split_over_payments(*, total_minor: int, left: Sequence[tuple[int, int]], step: int = 1) -> list[tuple[int, int]]:
     """Choose how much each payment gives back: an exact match, else the smallest that covers, else the largest first.
 
     Args:
         left: (payment id, minor units left) of every payment.
+        step: minor units that every payment's share must be a multiple of.
     Returns:
         (payment id, minor units) of the payments used, in the order of ids.
     Raises:
         ExceedsBalance: all payments together have less left.
     """
+    left = [(payment, amount // step * step) for payment, amount in left]
     if total_minor > sum(amount for _payment, amount in left):
         raise ExceedsBalance
     exact = [payment for payment, amount in left if amount == total_minor]
@@ -159,6 +161,7 @@ def do_reserve(
     decision: Decision,
     grants: Sequence[LineGrant],
     payments: Sequence[Payment],
+    step: int,
     origin: RefundOrigin,
     now: datetime,
 ) -> list[Refund]:
@@ -169,7 +172,7 @@ def do_reserve(
     """
     total = sum(grant.amount_minor for grant in grants)
     by_id = {payment.pk: payment for payment in payments}
-    chosen = split_over_payments(total_minor=total, left=[(payment.pk, payment.left.minor) for payment in payments])
+    chosen = split_over_payments(total_minor=total, left=[(payment.pk, payment.left.minor) for payment in payments], step=step)
     parts = allocate_parts(grants=grants, amounts=[amount for _payment, amount in chosen])
     hold_lines([part for group in parts for part in group])
     hold_payments(dict(chosen))
@@ -189,6 +192,7 @@ def do_reserve(
             refund=refund,
             line=part.line,
             quantity=part.quantity,
+            counted_quantity=part.quantity,
             gross_minor=part.gross_minor,
             tax_minor=part.tax_minor,
             tax_rate_percent=part.line.tax_rate_percent,

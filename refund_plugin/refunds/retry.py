@@ -12,6 +12,7 @@ from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import NotFound, WrongState
 from refund_plugin.events import doorbell
 from refund_plugin.events.services import record
+from refund_plugin.money import Money
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.checks import check_reason
@@ -38,7 +39,9 @@ def retry_refund(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> R
         failed = lock_refund(refund_id)
         if failed is None:
             raise NotFound
-        check_may(request=failed.request, by=by, action=Action.APPROVE, amount=failed.amount)
+        live = failed.request.refunds.filter(successor__isnull=True).exclude(state=RefundState.CANCELED)
+        total = Money(sum(refund.amount_minor for refund in live), failed.currency)
+        check_may(request=failed.request, by=by, action=Action.APPROVE, amount=total)  # one approval in parts is still one
         if failed.state != RefundState.FAILED or Refund.objects.filter(supersedes=failed).exists():
             raise WrongState(_("Only a failed refund that nobody has tried again can be tried again."))
         parts = [
@@ -62,6 +65,7 @@ def retry_refund(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> R
                 refund=refund,
                 line=part.line,
                 quantity=part.quantity,
+                counted_quantity=part.quantity,
                 gross_minor=part.gross_minor,
                 tax_minor=part.tax_minor,
                 tax_rate_percent=part.line.tax_rate_percent,

@@ -18,6 +18,7 @@ from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.checks import check_amounts, check_open, check_reason, suggested_amounts
 from refund_plugin.refunds.locks import lock_request
 from refund_plugin.refunds.models import Decision, DecisionOutcome, RefundOrigin, RefundRequest
+from refund_plugin.refunds.quote import amount_step, sendable_payments
 from refund_plugin.refunds.reserve import LineGrant
 from refund_plugin.refunds.services import do_move, do_send
 from refund_plugin.refunds.states import RequestState
@@ -45,14 +46,15 @@ def approve_request(*, request_id: UUID, by: Actor, reason: str, now: datetime, 
         suggested = suggested_amounts(engine) if engine else {}
         asked = list(request.lines.select_related("line"))
         granted = {item.line_id: (suggested if amounts is None else amounts).get(item.line_id, 0) for item in asked}
-        check_amounts(asked=asked, granted=granted, amounts=amounts or {}, currency=request.purchase.currency)
+        payments = sendable_payments(request.purchase)
+        step = amount_step(payments=payments, currency=request.purchase.currency)
+        check_amounts(asked=asked, granted=granted, amounts=amounts or {}, currency=request.purchase.currency, step=step)
         check_may(request=request, by=by, action=Action.APPROVE, amount=Money(sum(granted.values()), request.purchase.currency))
         decision = _do_record_decision(
             request, DecisionOutcome.APPROVED, by=by, reason=reason, granted=granted, override=granted != suggested, now=now
         )
         grants = [LineGrant(item.line, item.quantity, granted[item.line_id]) for item in asked]
-        payments = list(request.purchase.payments.select_related("account"))
-        do_send(request, decision, grants, payments, origin=RefundOrigin.STAFF, now=now)
+        do_send(request, decision, grants, payments, step=step, origin=RefundOrigin.STAFF, now=now)
         do_move(request, RequestState.APPROVED, now=now)
         record(_decision_event(events.REQUEST_APPROVED, request, decision, by), now=now)
     return request

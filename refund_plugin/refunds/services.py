@@ -77,7 +77,7 @@ def request_refund(
             quote = quote_purchase(purchase=purchase, quantities=lines, now=now)
             outcome = judge(quote, wants_person=wants_person)
             request = RefundRequest.objects.create(
-                reference="R-" + "".join(secrets.choice(ALPHABET) for _n in range(6)),
+                reference="R-" + "".join(secrets.choice(ALPHABET) for _n in range(8)),
                 store=purchase.store,
                 purchase=purchase,
                 customer=purchase.customer,
@@ -148,7 +148,7 @@ def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: Decision
     )
     if outcome == DecisionOutcome.APPROVED:
         grants = [LineGrant(line.line, line.quantity, granted[line.line.pk]) for line in quote.lines]
-        do_send(request, decision, grants, quote.payments, origin=RefundOrigin.ENGINE, now=now)
+        do_send(request, decision, grants, quote.payments, step=quote.step, origin=RefundOrigin.ENGINE, now=now)
     record(
         events.request_event(events.REQUEST_SUBMITTED, request, by, outcome=outcome.value),
         events.request_event(
@@ -164,10 +164,12 @@ def do_send(
     grants: Sequence[LineGrant],
     payments: Sequence[Payment],
     *,
+    step: int,
     origin: RefundOrigin,
     now: datetime,
 ) -> list[Refund]:
-    refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, origin=origin, now=now)
+    """Hold what was granted and ring for a worker; the purchase is locked by the caller."""
+    refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, step=step, origin=origin, now=now)
     doorbell.ring(DRIVE)
     return refunds
 

@@ -143,26 +143,31 @@ class RefundMachine(RuleBasedStateMachine):
             assert sum(paid) <= payment.captured_minor
 
     def teardown(self):
-        """When the gateway is well again, everything ends, and ours agrees with the gateway's."""
-        if hasattr(self, "purchase"):
-            for _day in range(40):
-                clock._offset += timedelta(hours=1)
-                drive_refunds()
-                for _command, answer in self._at_gateway():
-                    if answer.kind == AnswerKind.PENDING:
-                        self.gateway.settle(answer.gateway_refund_id, AnswerKind.SUCCEEDED)
-            at_gateway = {command.refund_id: answer.kind for command, answer in self._at_gateway()}
-            for refund in Refund.objects.filter(request__purchase=self.purchase):
-                if refund.state == RefundState.UNKNOWN:
-                    assert refund.needs_person and refund.pk not in at_gateway
-                elif refund.state == RefundState.SUCCEEDED:
-                    assert at_gateway[refund.pk] == AnswerKind.SUCCEEDED
-                else:
-                    assert refund.state in (RefundState.FAILED, RefundState.CANCELED)
-                    assert at_gateway.get(refund.pk, AnswerKind.FAILED) == AnswerKind.FAILED
-        transaction.set_rollback(True)
-        self.block.__exit__(None, None, None)
-        self.travelled.__exit__(None, None, None)
+        try:
+            if hasattr(self, "purchase"):
+                self.everything_ends_and_ours_agrees_with_the_gateways()
+        finally:
+            transaction.set_rollback(True)
+            self.block.__exit__(None, None, None)
+            self.travelled.__exit__(None, None, None)
+
+    def everything_ends_and_ours_agrees_with_the_gateways(self):
+        """When the gateway is well again, no refund stays on its way."""
+        for _day in range(40):
+            clock._offset += timedelta(hours=1)
+            drive_refunds()
+            for _command, answer in self._at_gateway():
+                if answer.kind == AnswerKind.PENDING:
+                    self.gateway.settle(answer.gateway_refund_id, AnswerKind.SUCCEEDED)
+        at_gateway = {command.refund_id: answer.kind for command, answer in self._at_gateway()}
+        for refund in Refund.objects.filter(request__purchase=self.purchase):
+            if refund.state == RefundState.UNKNOWN:
+                assert refund.needs_person and refund.pk not in at_gateway
+            elif refund.state == RefundState.SUCCEEDED:
+                assert at_gateway[refund.pk] == AnswerKind.SUCCEEDED
+            else:
+                assert refund.state in (RefundState.FAILED, RefundState.CANCELED)
+                assert at_gateway.get(refund.pk, AnswerKind.FAILED) == AnswerKind.FAILED
 
     def _at_gateway(self):
         payments = {payment.gateway_payment_id for payment in self.purchase.payments.all()} if hasattr(self, "purchase") else set()
