@@ -67,7 +67,9 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
         filters: a condition such as `needs_person()`.
     """
     granted = Decision.objects.filter(request=OuterRef("pk"), amount_minor__gt=0).order_by("-id").values("amount_minor")[:1]
-    paid = Sum(F("line__paid_minor") * F("quantity") / F("line__quantity"), output_field=BigIntegerField())
+    # divided before it is multiplied: paid x quantity may not fit into 64 bits
+    whole, rest = F("line__paid_minor") / F("line__quantity"), F("line__paid_minor") % F("line__quantity")
+    paid = Sum(whole * F("quantity") + rest * F("quantity") / F("line__quantity"), output_field=BigIntegerField())
     at_stake = RequestLine.objects.filter(request=OuterRef("pk")).order_by().values("request").annotate(paid=paid).values("paid")
     queue = RefundRequest.objects.select_related("purchase", "customer", "store").prefetch_related(
         Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position"))

@@ -11,7 +11,7 @@ from refund_plugin import clock
 from refund_plugin.events.models import Heartbeat
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.people import staff_actor
-from refund_plugin.refunds.queries import next_case
+from refund_plugin.refunds.queries import next_case, staff_queue
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.states import RefundState
 from tests.factories import EBOOK, LICENCE, SALE, line_with
@@ -145,6 +145,14 @@ def test_the_amount_is_what_was_paid_for_the_units_asked_for_and_later_what_was_
     do(staff, "approve", case, reason="Part.", **{f"amount_{line}": "5.00"})
 
     assert [row.amount_minor for row in queue(staff, show="everything").context["object_list"]] == [500]
+
+
+@pytest.mark.parametrize(("quantity", "asked", "paid_minor"), [(200_000, 199_999, 90_000_000_000_001), (3, 2, 1000), (7, 7, 1000)])
+def test_the_amount_of_many_dear_units_is_exact(make_case, quantity, asked, paid_minor):
+    case = make_case([line_with(SALE, quantity=quantity, paid_minor=paid_minor)], wants_person=True)
+    case.lines.update(quantity=asked)
+
+    assert [row.amount_minor for row in staff_queue()] == [paid_minor * asked // quantity]
 
 
 def test_columns_sort(staff, make_case):
