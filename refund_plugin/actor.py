@@ -37,6 +37,7 @@ class Actor:
         actions: what the actor may do, besides what everybody may do with their own purchases.
         limit_minor: by currency, the highest amount (minor units) the actor may approve; a missing currency is unlimited.
         label: a name for people, shown in the staff timeline.
+        email: a member of staff's address, as customers' are stored; only compared, never recorded or shown.
     """
 
     kind: ActorKind
@@ -45,6 +46,7 @@ class Actor:
     actions: frozenset[Action] = frozenset()
     limit_minor: Mapping[str, int] = field(default_factory=dict)
     label: str = ""
+    email: str = field(default="", repr=False)
 
     def may(self, action: Action) -> bool:
         """Tell whether the actor holds `action`."""

@@ -60,7 +60,7 @@ def checkout(request: HttpRequest, sku: str) -> HttpResponse:
     form = CheckoutForm(request.POST or None)
     if request.user.is_authenticated:
         form.fields["name"].initial = request.user.get_full_name()
-        # Someone else's address would link that person's purchases to this account.
+        # Mail about an order reaches whoever is signed in, not an address they happen to type.
         form.fields["email"].initial, form.fields["email"].disabled = request.user.email, True
     if request.method == "POST" and form.is_valid():
         user_id = request.user.pk if request.user.is_authenticated else None

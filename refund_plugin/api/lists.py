@@ -112,7 +112,7 @@ def page_of(queryset: QuerySet[RefundRequest], *, first: int, after: str | None,
 
 
 def _role(caller: Caller, row: RefundRequest) -> Role:
-    mine = caller.user is not None and row.customer.user_id == caller.user.pk
+    mine = caller.user is not None and row.purchase.user_id == caller.user.pk
     return Role.CUSTOMER if mine else caller.role
 
 

@@ -205,7 +205,7 @@ def visible_purchase(caller: Caller, *, number: str, email: str | None, channel:
             raise Required(_("Give the e-mail address, or use a token with the scope view_cases."), field="email")
         if asks:
             caller.check_order_limits(store=slug, number=number, email=f"user:{caller.user.pk}", asks=True)
-        found = found.filter(customer__user=caller.user)
+        found = found.filter(user=caller.user)
     purchase = found.select_related("customer", "store").first()
     if purchase is None:
         raise NotFound

@@ -66,8 +66,9 @@ class PurchaseData:
 
     Attributes:
         number: the order number people see; a leading "#" and spaces around it do not count.
-        user_id: primary key of the host's user who may see the purchase when logged in, if there is one. Hosts give it only
-            for a user they have identified: nothing is ever linked by an e-mail address alone.
+        user_id: primary key of the host's user who may see this purchase when logged in, if there is one. Hosts give it only
+            for a user they have identified: nothing is ever linked by an e-mail address alone. It can be told later, but a
+            purchase never passes from one user to another.
         currency: ISO 4217.
         country: ISO 3166-1 alpha-2, or empty.
     """

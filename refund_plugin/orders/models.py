@@ -28,12 +28,14 @@ class Nature(models.TextChoices):
 
 
 class Customer(models.Model):
-    """The erasable row: everything that names a person hangs here and nowhere else."""
+    """The erasable row: everything that names a person hangs here and nowhere else.
+
+    An address proves nothing, because anybody can type it at a checkout: who may see a purchase is known to the purchase.
+    """
 
     store = models.ForeignKey(Store, models.PROTECT, related_name="customers")
     email = models.EmailField(_("e-mail"), help_text=_("Lower case."))
     name = models.CharField(_("name"), max_length=200, blank=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     locale = models.CharField(max_length=20, blank=True)
 
     class Meta:
@@ -46,11 +48,15 @@ class Customer(models.Model):
 
 
 class Purchase(models.Model):
-    """Our record of an order, whatever the store."""
+    """Our record of an order, whatever the store.
+
+    `user` is who bought it signed in, and owns this purchase only.
+    """
 
     store = models.ForeignKey(Store, models.PROTECT, related_name="purchases")
     number = models.CharField(_("order number"), max_length=64)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="purchases", verbose_name=_("customer"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     currency = models.CharField(max_length=3)
     purchased_at = models.DateTimeField(_("bought"))
     buyer_kind = models.CharField(max_length=10, choices=BuyerKind, default=BuyerKind.UNKNOWN)

@@ -66,8 +66,8 @@ def purchases_of_customer(customer: Customer) -> QuerySet[Purchase]:
 
 
 def purchases_of_user(user: AbstractBaseUser, store: Store) -> QuerySet[Purchase]:
-    """Return the purchases in `store` of customers that the host linked to `user`, newest first, with their lines."""
-    return _with_parts(Purchase.objects.filter(store=store, customer__user_id=user.pk))
+    """Return the purchases in `store` that the host linked to `user`, newest first, with their lines."""
+    return _with_parts(Purchase.objects.filter(store=store, user_id=user.pk))
 
 
 def usage_of(lines: Iterable[PurchaseLine]) -> UsageByLine:

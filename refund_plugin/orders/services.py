@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -35,7 +36,7 @@ def record_purchase(*, store: Store, data: PurchaseData, now: datetime) -> tuple
         The purchase, and whether it is new.
     Raises:
         InvalidInput: a value cannot be used; `field` names it, such as `lines.0.quantity`.
-        WrongState: the data differ from the record and money was already refunded or is on its way.
+        WrongState: the data differ from the record and money was already refunded or is on its way, or they name another user.
     """
     [(purchase, recorded)] = record_purchases(store=store, items=[data], now=now)
     return purchase, recorded is Recorded.CREATED
@@ -73,14 +74,14 @@ def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purcha
         .order_by("pk")
     }
     _refuse_foreign_payments(store, names)
-    customers = _customers(store, items)
+    customers, users = _customers(store, items), _users(items)
     recorded = {
-        item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email])
+        item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email], users.get(item.user_id))
         for item in items
         if item.number in existing
     }
     new = [item for item in items if item.number not in existing]
-    created = _do_create(store, new, names, customers) if new else {}
+    created = _do_create(store, new, names, customers, users) if new else {}
     return [(existing.get(item.number) or created[item.number], recorded.get(item.number, Recorded.CREATED)) for item in items]
 
 
@@ -133,12 +134,11 @@ def _foreign_payment(name: PaymentName, number: str, index: int) -> InvalidInput
 
 def _customers(store: Store, items: Sequence[PurchaseData]) -> Mapping[str, Customer]:
     """Return the customer of every address, made or brought up to date; empty values never overwrite known ones."""
-    users = _users(items)
     known = {customer.email: customer for customer in Customer.objects.filter(store=store, email__in={item.email for item in items})}
     changed: dict[str, Customer] = {}
     for item in items:
         customer = known.setdefault(item.email, Customer(store=store, email=item.email))
-        told = {"name": item.customer_name, "locale": item.locale, "user_id": users.get(item.user_id)}
+        told = {"name": item.customer_name, "locale": item.locale}
         news = {name: value for name, value in told.items() if value and value != getattr(customer, name)}
         for name, value in news.items():
             setattr(customer, name, value)
@@ -149,11 +149,11 @@ def _customers(store: Store, items: Sequence[PurchaseData]) -> Mapping[str, Cust
     old = [customer for customer in changed.values() if customer.pk is not None]
     Customer.objects.bulk_create(new)
     if old:
-        Customer.objects.bulk_update(old, ["name", "locale", "user"])
+        Customer.objects.bulk_update(old, ["name", "locale"])
     return known
 
 
-def _users(items: Sequence[PurchaseData]) -> Mapping[object, object]:
+def _users(items: Sequence[PurchaseData]) -> Mapping[object, Any]:
     """Return the primary keys of the users that exist, by what was given."""
     given = {item.user_id for item in items if item.user_id not in (None, "")}
     if not given:
@@ -170,10 +170,15 @@ def _users(items: Sequence[PurchaseData]) -> Mapping[object, object]:
 
 
 def _do_create(
-    store: Store, items: Sequence[PurchaseData], names: Mapping[str, Sequence[PaymentName]], customers: Mapping[str, Customer]
+    store: Store,
+    items: Sequence[PurchaseData],
+    names: Mapping[str, Sequence[PaymentName]],
+    customers: Mapping[str, Customer],
+    users: Mapping[object, Any],
 ) -> dict[str, Purchase]:
     purchases = Purchase.objects.bulk_create(
-        Purchase(store=store, number=item.number, customer=customers[item.email], **_purchase_fields(item)) for item in items
+        Purchase(store=store, number=item.number, customer=customers[item.email], user_id=users.get(item.user_id), **_purchase_fields(item))
+        for item in items
     )
     pairs = list(zip(purchases, items, strict=True))
     PurchaseLine.objects.bulk_create(
@@ -189,8 +194,9 @@ def _do_create(
     return {purchase.number: purchase for purchase in purchases}
 
 
-def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentName], customer: Customer) -> Recorded:
+def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentName], customer: Customer, user_id: Any) -> Recorded:
     """Bring one record up to date, unless money has moved."""
+    linked = _do_link(purchase, user_id)
     old_lines = defaultdict(list)
     lines = list(purchase.lines.all())
     for line in lines:
@@ -207,7 +213,7 @@ def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentNa
     new_payments = [(name, data) for row, name, data in payments if row is None]
     news = [entry for entry in [(purchase, purchase_news), *line_news, *payment_news] if entry[1]]
     if not (news or new_lines or new_payments or gone_lines or old_payments):
-        return Recorded.UNCHANGED
+        return Recorded.UPDATED if linked else Recorded.UNCHANGED
     if _money_moved(lines, purchase.payments.all()):
         raise WrongState(
             _("Money of order %(number)s was already refunded or is on its way, so its record can no longer change.")
@@ -236,6 +242,20 @@ def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentNa
     # what was read ahead is stale now
     vars(purchase).pop("_prefetched_objects_cache", None)
     return Recorded.UPDATED
+
+
+def _do_link(purchase: Purchase, user_id: Any) -> bool:
+    """Link a purchase without a user to this one, whether or not money has moved; tell whether that changed anything."""
+    if user_id is None or purchase.user_id == user_id:
+        return False
+    if purchase.user_id is not None:
+        raise WrongState(
+            _("Order %(number)s belongs to another user already and cannot be handed over.") % {"number": purchase.number},
+            field="user_id",
+        )
+    purchase.user_id = user_id
+    purchase.save(update_fields=["user"])
+    return True
 
 
 def _money_moved(lines: Iterable[PurchaseLine], payments: Iterable[Payment]) -> bool:

@@ -81,4 +81,4 @@ def _fresh(moment: str, now: datetime) -> bool:
 
 def _owns(request: HttpRequest, purchase: Purchase) -> bool:
     user = getattr(request, "user", AnonymousUser())
-    return user.is_authenticated and purchase.customer.user_id == user.pk
+    return user.is_authenticated and purchase.user_id == user.pk

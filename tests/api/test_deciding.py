@@ -77,10 +77,11 @@ def test_who_may_not_see_the_request_cannot_tell_it_from_an_unknown_one(
     assert everything() == before
 
 
-def test_customers_cannot_decide_their_own_request_even_as_staff(send, person, store):
+@pytest.mark.parametrize("as_guest", [False, True], ids=["bought signed in", "bought as a guest"])
+def test_customers_cannot_decide_their_own_request_even_as_staff(send, person, store, as_guest):
     publish_policy(store=store, limit=1000)
     clerk = person("clerk", *Action)
-    waiting = asked_for(make_purchase(user_id=clerk.user.pk))
+    waiting = asked_for(make_purchase(email=clerk.user.email) if as_guest else make_purchase(user_id=clerk.user.pk))
     before = everything()
     for verb, variables, _action, _status in VERBS[:3]:
         assert send(verb, {"id": case_id(waiting), **variables}, client=clerk).codes == [(None, "NOT_ALLOWED")]

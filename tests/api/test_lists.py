@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from refund_plugin.actor import Action
-from tests.api.helpers import asked_for
+from tests.api.helpers import asked_for, case_id
 from tests.factories import NOW, SALE, make_purchase, publish_policy
 
 pytestmark = pytest.mark.usefixtures("policy")
@@ -70,6 +70,16 @@ def test_customers_see_their_own_and_staff_and_programs_their_stores(send, perso
     assert references(send("RefundRequests", token=service_token(Action.VIEW_CASES, store=other_store))) == [elsewhere]
     by_channel = 'query { refundRequests(channel: "other") { edges { node { reference } } } }'
     assert references(send(by_channel, client=clerk)) == [elsewhere]
+
+
+def test_buying_with_someone_elses_address_opens_none_of_their_requests_and_purchases(send, person):
+    mallory = person("mallory")
+    foreign = make_purchase(email="victim@example.com")
+    request = asked_for(make_purchase(email="victim@example.com"))
+    own = asked_for(make_purchase(email="victim@example.com", user_id=mallory.user.pk)).reference
+    assert references(send("RefundRequests", client=mallory)) == [own]
+    assert send("RefundRequest", {"id": case_id(request)}, client=mallory).data is None
+    assert send("RefundQuote", {"orderNumber": foreign.number}, client=mallory).codes == [(None, "NOT_FOUND")]
 
 
 @pytest.mark.parametrize("scopes", [None, (), (Action.APPROVE,)])

@@ -90,6 +90,16 @@ def test_a_user_sees_only_purchases_that_were_linked_to_them(store, purchase):
     assert [row.number for row in purchases_of_user(user, store)] == ["2"]
 
 
+def test_buying_with_someone_elses_address_hands_over_none_of_their_purchases(store):
+    victim, mallory = (get_user_model().objects.create_user(name) for name in ("victim", "mallory"))
+    record_purchase(store=store, data=order("guest"), now=NOW)
+    record_purchase(store=store, data=order("signed-in", user_id=victim.pk), now=NOW)
+    record_purchase(store=store, data=order("typed", user_id=mallory.pk), now=NOW)
+
+    assert [row.number for row in purchases_of_user(mallory, store)] == ["typed"]
+    assert [row.number for row in purchases_of_user(victim, store)] == ["signed-in"]
+
+
 def test_use_is_summed_per_line_in_one_statement(purchase, django_assert_num_queries):
     ebook, course = purchase.lines.all()
     facts = [("downloaded", 1), ("downloaded", 2), ("viewed", 30), ("streamed", 75), ("viewed", 40), ("activated", 1), ("consumed", 4)]

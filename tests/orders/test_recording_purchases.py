@@ -124,11 +124,44 @@ def test_what_an_order_does_not_tell_about_a_customer_stays_known(store):
 
 def test_a_user_is_linked_only_when_the_store_names_one(store):
     user = get_user_model().objects.create_user("ada", email="ada@example.com")
-    record_purchase(store=store, data=order("1"), now=NOW)
-    assert Customer.objects.get().user is None
+    guest, _created = record_purchase(store=store, data=order("1"), now=NOW)
+    own, _created = record_purchase(store=store, data=order("2", user_id=str(user.pk)), now=NOW)
 
-    record_purchase(store=store, data=order("2", user_id=str(user.pk)), now=NOW)
-    assert Customer.objects.get().user == user
+    guest.refresh_from_db()
+    own.refresh_from_db()
+    assert (guest.user, own.user) == (None, user)
+
+
+def test_a_user_told_later_is_linked_even_after_money_has_moved_and_the_link_stays(store):
+    user = get_user_model().objects.create_user("ada")
+    purchase, _created = record_purchase(store=store, data=order(), now=NOW)
+    purchase.payments.update(gone_minor=100)
+    told = [
+        record_purchases(store=store, items=[data], now=NOW)[0][1] for data in (order(user_id=user.pk), order(user_id=user.pk), order())
+    ]
+
+    purchase.refresh_from_db()
+    assert (told, purchase.user) == ([Recorded.UPDATED, Recorded.UNCHANGED, Recorded.UNCHANGED], user)
+
+
+def test_a_purchase_never_passes_to_another_user_and_nothing_else_changes_either(store):
+    ada, mallory = (get_user_model().objects.create_user(name) for name in ("ada", "mallory"))
+    record_purchase(store=store, data=order(user_id=ada.pk), now=NOW)
+
+    with pytest.raises(WrongState) as caught:
+        record_purchase(store=store, data=order(user_id=mallory.pk, country="FR", email="mallory@example.com"), now=NOW)
+
+    purchase = Purchase.objects.get()
+    assert caught.value.field == "user_id"
+    assert (purchase.user, purchase.country, purchase.customer.email) == (ada, "DE", "ada@example.com")
+
+
+def test_a_purchase_outlives_the_account_it_was_linked_to(store):
+    user = get_user_model().objects.create_user("ada")
+    record_purchase(store=store, data=order(user_id=user.pk), now=NOW)
+    user.delete()
+
+    assert Purchase.objects.get().user is None
 
 
 @pytest.mark.parametrize("user_id", [987654321, "nobody"])

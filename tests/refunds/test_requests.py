@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from refund_plugin.actor import customer_actor
+from refund_plugin.actor import Action, customer_actor
 from refund_plugin.errors import AlreadyRefunded, InvalidInput, NotAllowed, NotFound, QuantityTooHigh, Required, WrongState
 from refund_plugin.events.models import Event
 from refund_plugin.orders.models import AccessKind
 from refund_plugin.orders.services import record_access
 from refund_plugin.refunds.execute import drive_refunds
 from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundRequest
+from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.quote import quote_purchase
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.services import answer_evidence, cancel_request
@@ -225,6 +227,24 @@ def test_evidence_is_asked_for_and_given(policy):
     assert "Here it is" in answered.message
     with pytest.raises(WrongState):
         answer_evidence(request_id=request.pk, by=owner, message="And more", now=NOW)
+
+
+@pytest.mark.parametrize("bought", ["signed in", "as a guest"])
+def test_nobody_decides_about_their_own_money_however_they_bought(policy, django_user_model, bought):
+    user = django_user_model.objects.create_user("clara", "Clara@Example.com")
+    purchase = make_purchase(lines=[SALE], user_id=user.pk) if bought == "signed in" else make_purchase(lines=[SALE], email=user.email)
+    request = ask(purchase, wants_person=True)
+    clerk = replace(staff_actor(user, request.store), actions=frozenset(Action))
+    for decide in (
+        lambda: approve_request(request_id=request.pk, by=clerk, reason="mine", amounts={purchase.lines.get().pk: 900}, now=NOW),
+        lambda: decline_request(request_id=request.pk, by=clerk, reason="mine", now=NOW),
+        lambda: ask_for_evidence(request_id=request.pk, by=clerk, question="mine", now=NOW),
+    ):
+        with pytest.raises(NotAllowed):
+            decide()
+    request.refresh_from_db()
+    assert request.state == RequestState.IN_REVIEW
+    assert not Refund.objects.exists()
 
 
 def test_an_actor_without_the_authority_is_refused_and_nothing_changes(policy):

@@ -8,9 +8,11 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
+from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.people import approval_limits, staff_actor
+from refund_plugin.refunds.review import approve_request
 from refund_plugin.staff.setup import GROUP_NAME, ensure_staff_group
 from refund_plugin.staff.verbs import seen_stamp
 from tests.factories import MEMORY, make_purchase
@@ -98,6 +100,29 @@ def test_nobody_decides_their_own_request(make_case, make_user, sign_in):
 
     assert "a colleague has to decide it" in response.content.decode()
     assert whole_state(case) == before
+
+
+@pytest.mark.parametrize("spelling", ["sam@example.com", " Sam@Example.COM "])
+def test_nobody_decides_about_what_they_bought_as_a_guest(make_case, make_user, sign_in, spelling):
+    user = make_user("sam")
+    user.email = spelling
+    user.save()
+    case = make_case(email="sam@example.com")
+    before = whole_state(case)
+
+    for verb, answer in (("approve", {f"amount_{case.lines.get().line_id}": "18.20"}), ("decline", {})):
+        response = do(sign_in(user), verb, case, reason="I earned it.", **answer)
+        assert "a colleague has to decide it" in response.content.decode()
+    assert whole_state(case) == before
+
+
+def test_staff_without_an_address_decide_as_before_and_the_address_is_not_shown(make_case, make_user):
+    user = make_user("sam")
+    assert user.email not in repr(staff_actor(user, make_case().store))
+    user.email = ""
+    case = make_case()
+    approve_request(request_id=case.pk, by=staff_actor(user, case.store), reason="Fine.", now=clock.now())
+    assert Refund.objects.count() == 1
 
 
 @pytest.fixture

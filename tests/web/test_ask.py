@@ -121,6 +121,15 @@ def test_who_is_signed_in_chooses_from_their_purchases(client, policy, django_us
     assert client.get(purchase_page(foreign)).status_code == 404
 
 
+def test_buying_with_someone_elses_address_opens_none_of_their_purchases(client, policy, django_user_model):
+    mallory = django_user_model.objects.create_user("mallory", "mallory@example.com", "pw")
+    foreign, own = buy(), buy(user_id=mallory.pk)
+    client.force_login(mallory)
+    assert [link["href"] for link in soup(client.get(ASK)).select(".refund-card a")] == [purchase_page(own)]
+    assert client.get(purchase_page(own)).status_code == 200
+    assert client.get(purchase_page(foreign)).status_code == 404
+
+
 def test_older_purchases_are_one_click_away(client, policy, django_user_model):
     ada = django_user_model.objects.create_user("ada", "ada@example.com", "pw")
     for _n in range(6):

@@ -39,6 +39,16 @@ def test_refunds_and_purchases_are_listed_and_open(client, policy, ada):
         assert client.get(link["href"]).status_code == 200
 
 
+def test_buying_with_someone_elses_address_lists_none_of_their_purchases_and_refunds(client, policy, ada):
+    foreign, refunded = buy(email="victim@example.com"), request_for(buy(COURSE, email="victim@example.com"))
+    own = buy(email="victim@example.com", user_id=ada.pk)
+    client.force_login(ada)
+    text = words(soup(client.get(MINE)))
+    assert f"Order {own.number}" in text
+    assert f"Order {foreign.number}" not in text
+    assert refunded.reference not in text
+
+
 def test_nothing_yet_says_what_to_do(client, policy, ada):
     client.force_login(ada)
     page = soup(client.get(MINE))
