@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What a customer sees of a request.
+    """What a customer, or the staff, sees of a request.
 
     Attributes:
         status_code: stable name of the status, for programs.
@@ -60,11 +60,13 @@ def settlement_of(refunds: Sequence[Refund]) -> Settlement:
     return Settlement.PARTIAL if done else Settlement.IN_PROGRESS
 
 
-def payment_name(payment: Payment) -> str:
+def payment_name(payment: Payment, *, for_staff: bool = False) -> str:
     """Return how people call the means of payment: `Visa •••• 4242`."""
-    brand = payment.brand.title() or {"card": _("your card"), "sepa_debit": _("your bank account")}.get(
-        payment.method, _("the way you paid")
-    )
+    if for_staff:
+        names, other = {"card": _("the card"), "sepa_debit": _("the bank account")}, _("the way it was paid")
+    else:
+        names, other = {"card": _("your card"), "sepa_debit": _("your bank account")}, _("the way you paid")
+    brand = payment.brand.title() or names.get(payment.method, other)
     return f"{brand} •••• {payment.last4}" if payment.last4 else str(brand)
 
 
@@ -72,7 +74,7 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     """Return the steps of a request; reads its decisions and refunds (with payments), prefetched or not.
 
     Args:
-        for_staff: add who decided and why.
+        for_staff: add who decided and why, and speak about the customer instead of to them.
     """
     decisions = list(request.decisions.all())
     refunds = list(request.refunds.all())
@@ -81,11 +83,11 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     steps = [Step("asked", _("You asked for a refund") if not for_staff else _("Asked for a refund"), DONE, request.created_at)]
     for decision in decisions:
         steps.append(_decision_step(decision, for_staff))
-    steps += _waiting_steps(request)
+    steps += _waiting_steps(request, for_staff)
     superseded = {refund.supersedes_id for refund in refunds}
     for refund in refunds:
         if refund.pk not in superseded or for_staff:
-            steps += _money_steps(refund)
+            steps += _money_steps(refund, for_staff)
     if request.state == RequestState.CANCELED:
         steps.append(Step("canceled", _("You took the request back") if not for_staff else _("Taken back"), DONE, request.changed_at))
     status = _status(request, settlement)
@@ -94,7 +96,7 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
         settlement=settlement,
         final=status in ("declined", "canceled", "refunded"),
         amount=amount,
-        next_step=str(NEXT_STEPS[status]),
+        next_step=str((STAFF_NEXT_STEPS if for_staff else NEXT_STEPS)[status]),
         steps=steps,
     )
 
@@ -119,30 +121,36 @@ def _decision_step(decision: Decision, for_staff: bool) -> Step:
     return Step(decision.outcome, titles[DecisionOutcome(decision.outcome)], DONE, decision.decided_at, detail, amount)
 
 
-def _waiting_steps(request: RefundRequest) -> list[Step]:
+def _waiting_steps(request: RefundRequest, for_staff: bool) -> list[Step]:
     if request.state == RequestState.IN_REVIEW:
         return [
             Step("deciding", _("We decide"), NOW, detail=_("usually within two working days")),
-            Step("told", _("We write to you"), NEXT),
+            Step("told", _("We write to you") if not for_staff else _("The customer is told"), NEXT),
         ]
     if request.state == RequestState.NEEDS_EVIDENCE:
-        return [Step("your_answer", _("Your answer"), NOW, detail=request.evidence_question), Step("deciding", _("We decide"), NEXT)]
+        answer = _("Your answer") if not for_staff else _("The customer's answer")
+        return [Step("your_answer", answer, NOW, detail=request.evidence_question), Step("deciding", _("We decide"), NEXT)]
     return []
 
 
-def _money_steps(refund: Refund) -> list[Step]:
-    name, amount = payment_name(refund.payment), refund.amount
+def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
+    name, amount = payment_name(refund.payment, for_staff=for_staff), refund.amount
     sent = Step("sent", _("Sent to %(name)s") % {"name": name}, DONE, refund.first_sent_at, amount=amount)
     finished = Step("finished", _("Finished"), NEXT)
     if refund.state == RefundState.SUCCEEDED:
         return [sent, Step("refunded", _("Refunded to %(name)s") % {"name": name}, DONE, refund.settled_at, arrival(refund), amount)]
     if refund.state == RefundState.PENDING:
-        return [sent, Step("booking", _("Your bank books it"), NOW, detail=arrival(refund), amount=amount), finished]
+        booking = _("Your bank books it") if not for_staff else _("The customer's bank books it")
+        return [sent, Step("booking", booking, NOW, detail=arrival(refund), amount=amount), finished]
     if refund.state == RefundState.UNKNOWN:
         checking = _("The payment provider has not confirmed it yet. We ask again until it does; it is never sent twice.")
         return [Step("checking", _("We check that the money has left"), NOW, refund.first_sent_at, checking, amount), finished]
     if refund.state == RefundState.FAILED:
-        detail = _("The payment provider could not send it. A person is looking for another way; you need not do anything.")
+        detail = (
+            _("The payment provider could not send it. A person is looking for another way; you need not do anything.")
+            if not for_staff
+            else _("The payment provider could not send it.")
+        )
         return [Step("failed", _("The money did not go through"), PROBLEM, refund.settled_at, detail, amount)]
     if refund.state == RefundState.CANCELED:
         return []
@@ -179,4 +187,15 @@ NEXT_STEPS = {
     "sending": _lazy("The money is on its way. Nothing is left for you to do."),
     "refunded": _lazy("The money has left us. Your bank usually shows it within 5 to 10 working days."),
     "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
+}
+STAFF_NEXT_STEPS = {
+    RequestState.SUBMITTED: _lazy("The policy has not answered yet."),
+    RequestState.IN_REVIEW: _lazy("Waits for a person to decide. The customer reads: usually within two working days."),
+    RequestState.NEEDS_EVIDENCE: _lazy("Waits for the customer's answer."),
+    RequestState.DECLINED: _lazy("Nothing will be refunded."),
+    RequestState.CANCELED: _lazy("The request was taken back. Nothing will be refunded."),
+    "approved": _lazy("The money is about to be sent."),
+    "sending": _lazy("The money is on its way."),
+    "refunded": _lazy("The money has left us. The customer's bank usually shows it within 5 to 10 working days."),
+    "needs_person": _lazy("Something with the money needs a person; the refund says what."),
 }

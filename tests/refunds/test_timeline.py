@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.execute import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.review import ask_for_evidence, decline_request
 from refund_plugin.refunds.services import cancel_request
-from refund_plugin.refunds.timeline import Timeline, timeline
-from tests.factories import NOW, SALE, make_purchase
+from refund_plugin.refunds.timeline import NEXT_STEPS, STAFF_NEXT_STEPS, Timeline, timeline
+from tests.factories import EBOOK, NOW, SALE, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +83,48 @@ def test_a_decline_by_a_person_carries_the_reason(policy):
     decline_request(request_id=request.pk, by=CLERK, reason="Sold as final sale", now=NOW)
     assert seen(request).steps[-1].detail == "Sold as final sale"
     assert seen(request).final
+
+
+def failed(request):
+    drive_refunds()
+    refund = only_refund(request)
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id), now=NOW)
+
+
+def asked_for_evidence(request):
+    ask_for_evidence(request_id=request.pk, by=CLERK, question="A screenshot, please", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("lines", "then"),
+    [
+        ([SALE], None),
+        ([SALE], asked_for_evidence),
+        ([SALE], lambda request: decline_request(request_id=request.pk, by=CLERK, reason="Sold as final sale", now=NOW)),
+        ([EBOOK], lambda request: cancel_request(request_id=request.pk, by=CLERK, now=NOW)),
+        ([EBOOK], None),
+        ([EBOOK], lambda request: drive_refunds()),
+        ([EBOOK], failed),
+    ],
+    ids=["in review", "evidence", "declined", "taken back", "sending", "refunded", "failed"],
+)
+@pytest.mark.parametrize("misbehaviour", [None, "pending", "timeout_after_commit"])
+def test_staff_read_about_the_customer_and_are_not_spoken_to_as_one(policy, gateway, lines, then, misbehaviour):
+    request = ask(make_purchase(lines=lines), wants_person=lines == [SALE])
+    Payment.objects.update(brand="", method="sepa_debit")
+    if misbehaviour:
+        gateway.script(misbehaviour)
+    if then:
+        then(request)
+
+    told = timeline(RefundRequest.objects.get(pk=request.pk), for_staff=True)
+
+    words = " ".join([told.next_step, *(f"{step.title} {step.detail}" for step in told.steps)])
+    assert not re.search(r"\byou", words, re.IGNORECASE), words
+
+
+def test_every_status_has_words_for_both():
+    assert STAFF_NEXT_STEPS.keys() == NEXT_STEPS.keys()
 
 
 def test_a_request_taken_back_shows_no_money_step(approved):
