@@ -12,14 +12,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from refund_plugin import clock
-from refund_plugin.actor import Action, Actor, ActorKind, customer_actor
+from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.api.models import ServiceToken
 from refund_plugin.api.tokens import START, find_token
 from refund_plugin.conf import Limit, settings
 from refund_plugin.errors import NotAllowed, NotFound
 from refund_plugin.limits.network import network_of
 from refund_plugin.limits.services import check_limits
-from refund_plugin.orders.models import Customer
 from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.stores.models import Store
@@ -86,12 +85,6 @@ class Caller:
         if self.user is None:
             raise NotAllowed(_("Sign in, or send a service token, to do this."))
         return staff_actor(self.user, store)
-
-    def acting_for(self, customer: Customer) -> Actor:
-        """Return the actor who asks for this customer's refund: the customer, or a program on their behalf."""
-        if self.token:
-            return self.worker(self.token.store)
-        return customer_actor(customer_id=customer.pk, store_id=customer.store_id)
 
     def store_slug(self, channel: str | None) -> str:
         """Return the slug of the store that is meant: the token's own, else the channel's, else the default one.

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import ENGINE, Action, Actor, ActorKind
-from refund_plugin.errors import InvalidInput, RefundPluginError, Required, WrongState
+from refund_plugin.errors import InvalidInput, NotAllowed, RefundPluginError, Required, WrongState
 from refund_plugin.events import doorbell
 from refund_plugin.events.services import record
 from refund_plugin.orders.models import Payment
@@ -39,6 +39,8 @@ from refund_plugin.rules import Outcome
 # no vowels and no look-alikes: a reference spells no word and survives the telephone
 ALPHABET = "23456789BCDFGHJKLMNPQRSTVWXZ"
 DRIVE = "refund_plugin.drive_refunds"
+# who acts in a customer's place by their own authority; a door that saw the customer's proof passes the customer instead
+ON_BEHALF = frozenset({ActorKind.STAFF, ActorKind.SERVICE})
 
 
 def request_refund(
@@ -65,11 +67,14 @@ def request_refund(
         submission_key: one per form; asking again with the same key returns the first request and changes nothing.
         now: UTC.
     Raises:
+        NotAllowed: staff or a program that may not approve refunds asks in the customer's place.
         NotFound: unknown purchase, or not the actor's own.
         InvalidInput, QuantityTooHigh, AlreadyRefunded: see `quote_purchase`.
         ExceedsBalance: another request was faster.
     """
     check_submission(reason=reason, message=message, submission_key=submission_key)
+    if by.kind in ON_BEHALF and not by.may(Action.APPROVE):
+        raise NotAllowed  # what the policy approves moves money at once
     try:
         with transaction.atomic(durable=True):
             purchase = lock_purchase(purchase_id)
@@ -179,6 +184,7 @@ def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime)
 
     Raises:
         NotFound: not the actor's own request.
+        NotAllowed: staff or a program that may not ask for evidence answers in the customer's place.
         WrongState: nothing was asked.
         Required, InvalidInput: no message, or an overlong one.
     """
@@ -189,6 +195,8 @@ def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime)
     with transaction.atomic(durable=True):
         request = lock_request(request_id)
         check_owns(purchase=request.purchase, by=by)
+        if by.kind in ON_BEHALF:
+            check_may(request=request, by=by, action=Action.ASK_EVIDENCE)
         if request.state != RequestState.NEEDS_EVIDENCE:
             raise WrongState
         request.message = f"{request.message}\n\n{message}".strip()
@@ -208,7 +216,7 @@ def cancel_request(*, request_id: UUID, by: Actor, now: datetime) -> RefundReque
     with transaction.atomic(durable=True):
         request = lock_request(request_id)
         check_owns(purchase=request.purchase, by=by)
-        if by.kind in (ActorKind.STAFF, ActorKind.SERVICE):
+        if by.kind in ON_BEHALF:
             check_may(request=request, by=by, action=Action.DECLINE)
         if RequestState.CANCELED not in REQUEST_TRANSITIONS[request.state]:
             raise WrongState

@@ -26,7 +26,6 @@ from refund_plugin.refunds.people import approval_limits, may, staff_actor
 from refund_plugin.refunds.queries import case, next_case
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.timeline import payment_name, timeline
-from refund_plugin.refunds.tracking import tracking_url
 from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.presenting import CaseLine, case_lines, may_retry, total, why_a_person
@@ -110,7 +109,6 @@ class CaseView(CaseMixin, TemplateView):
             refunds=[(refund, payment_name(refund.payment), self.may_retry(refund)) for refund in refunds],
             mails=request.messages.order_by("created_at", "pk"),
             policy_url=content.policy_pages().policy_url(version) if version else "",
-            tracking_url=tracking_url(request),
             next_url=reverse("refund_cases:case", args=[following.pk]) if following else "",
             **kwargs,
         )

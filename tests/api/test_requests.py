@@ -136,11 +136,52 @@ def test_a_program_asks_on_a_customers_behalf(send, service_token):
 
 
 def test_staff_ask_on_a_customers_behalf_and_are_recorded_as_the_one_who_asked(send, person):
-    clerk = person("clerk", Action.VIEW_CASES)
+    clerk = person("clerk", Action.VIEW_CASES, Action.APPROVE)
     asked = send("RefundRequestCreate", question(make_purchase(), email=None), client=clerk).data["refundRequest"]
     assert (asked["status"], asked["trackingToken"]) == ("APPROVED", None)
     event = Event.objects.get(kind="request_submitted")
     assert (event.actor_kind, event.actor_id) == ("staff", str(clerk.user.pk))
+
+
+def who(kind, person, service_token, *actions):
+    """Return how to send as staff or as a program."""
+    return {"client": person("viewer", *actions)} if kind == "staff" else {"token": service_token(*actions)}
+
+
+@pytest.mark.parametrize("kind", ["staff", "program"])
+def test_who_may_only_look_cannot_ask_without_the_address_and_moves_no_money(send, person, service_token, kind):
+    variables = question(make_purchase(), email=None)
+    before = everything()
+    answer = send("RefundRequestCreate", variables, **who(kind, person, service_token, Action.VIEW_CASES))
+    assert answer.codes == [(None, "NOT_ALLOWED")]
+    assert everything() == before
+
+
+@pytest.mark.parametrize("kind", ["staff", "program"])
+def test_who_may_only_look_asks_with_the_address_like_anybody(send, person, service_token, kind):
+    answer = send("RefundRequestCreate", question(make_purchase()), **who(kind, person, service_token, Action.VIEW_CASES))
+    assert answer.data["refundRequest"]["status"] == "APPROVED"
+    assert Event.objects.get(kind="request_submitted").actor_kind == "customer"
+
+
+@pytest.mark.parametrize("kind", ["staff", "program"])
+def test_an_answer_in_the_customers_place_needs_the_right_to_ask_for_it(send, person, service_token, kind):
+    request = asked_for(make_purchase(lines=[SALE]), wants_person=True)
+    ask_for_evidence(request_id=request.pk, by=CLERK, question="Which file?", now=NOW)
+    variables = {"id": case_id(request), "input": {"message": "Words of somebody else"}}
+    before = everything()
+    viewer = who(kind, person, service_token, Action.VIEW_CASES)
+    assert send("RefundRequestAnswerEvidence", variables, **viewer).codes == [(None, "NOT_ALLOWED")]
+    assert everything() == before
+
+
+@pytest.mark.parametrize("kind", ["staff", "program"])
+def test_who_may_ask_for_evidence_writes_down_what_the_customer_said(send, person, service_token, kind):
+    request = asked_for(make_purchase(lines=[SALE]), wants_person=True)
+    ask_for_evidence(request_id=request.pk, by=CLERK, question="Which file?", now=NOW)
+    variables = {"id": case_id(request), "input": {"message": "The second, said on the telephone."}}
+    asker = who(kind, person, service_token, Action.VIEW_CASES, Action.ASK_EVIDENCE)
+    assert send("RefundRequestAnswerEvidence", variables, **asker).data["refundRequest"]["status"] == "IN_REVIEW"
 
 
 def test_a_forged_token_opens_nothing(send):
