@@ -76,7 +76,7 @@ class Settings:
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     trusted_proxies: int = 0
     graphql_max_depth: int = 10
-    graphql_max_tokens: int = 2000
+    graphql_max_tokens: int = 600
     graphql_max_body_bytes: int = 100_000
 
     @property

@@ -1,4 +1,7 @@
-"""What one query may ask for: depth, tokens and aliases, each counted in linear time; and errors masked.
+"""What one query may ask for: tokens, depth, fields and aliases, each counted in linear time; and errors masked.
+
+The size is measured before GraphQL's own rules run: one of them compares every two fields of the same name, so a document
+of a thousand fields would keep a processor busy for a minute.
 
 Strawberry's own depth and alias limiters walk a fragment again at every spread, so that a small document of fragments that
 spread each other twice keeps them busy for ever. Here every fragment is measured once.
@@ -10,9 +13,16 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
 from graphql import FieldNode as Field
-from graphql import FragmentDefinitionNode, FragmentSpreadNode, GraphQLError, InlineFragmentNode, OperationDefinitionNode, SelectionSetNode
-from graphql.validation import ASTValidationContext, ASTValidationRule
 from strawberry.extensions import MaskErrors, SchemaExtension
 
 from refund_plugin.conf import settings
@@ -21,67 +31,77 @@ from refund_plugin.errors import RefundPluginError
 logger = logging.getLogger(__name__)
 
 MAX_ALIASES = 15
+MAX_FIELDS = 300
 
 
 class Size(NamedTuple):
-    """How deep a selection goes and how many aliases it has, with its fragments spread out."""
+    """How deep a selection goes, and how many fields and aliases it has, with its fragments spread out."""
 
     depth: int
+    fields: int
     aliases: int
 
 
-class SizeRule(ASTValidationRule):
-    """Refuses an operation that is too deep or has too many aliases; introspection does not count."""
-
-    def __init__(self, context: ASTValidationContext) -> None:
-        super().__init__(context)
-        parts = context.document.definitions
-        fragments = {part.name.value: part for part in parts if isinstance(part, FragmentDefinitionNode)}
-        sizes: dict[str, Size] = {}
-        max_depth = settings().graphql_max_depth
-        for part in parts:
-            if not isinstance(part, OperationDefinitionNode):
-                continue
+def check_size(document: DocumentNode) -> GraphQLError | None:
+    """Return why a document is too large; None when it is not. Introspection counts as fields, its depth does not."""
+    fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+    sizes: dict[str, Size] = {}
+    max_depth = settings().graphql_max_depth
+    for part in document.definitions:
+        if isinstance(part, OperationDefinitionNode):
             size = _measure(part.selection_set, fragments, sizes)
             if size.depth > max_depth:
-                self.report_error(GraphQLError(f"The query is nested deeper than {max_depth} levels.", part))
-            if size.aliases > MAX_ALIASES:
-                self.report_error(GraphQLError(f"The query has more than {MAX_ALIASES} aliases.", part))
+                return GraphQLError(f"The query is nested deeper than {max_depth} levels.", part)
+        elif isinstance(part, FragmentDefinitionNode):
+            size = _measure_fragment(part.name.value, fragments, sizes)  # the rules read it even when nothing spreads it
+        else:
+            continue
+        if size.aliases > MAX_ALIASES:
+            return GraphQLError(f"The query has more than {MAX_ALIASES} aliases.", part)
+        if size.fields > MAX_FIELDS:
+            return GraphQLError(f"The query asks for more than {MAX_FIELDS} fields.", part)
+    return None
 
 
 def _measure(selection: SelectionSetNode | None, fragments: dict[str, FragmentDefinitionNode], sizes: dict[str, Size]) -> Size:
-    depth = aliases = 0
+    depth = fields = aliases = 0
     for node in selection.selections if selection else ():
         if isinstance(node, Field):
-            if node.name.value.startswith("__"):
-                continue
             inner = _measure(node.selection_set, fragments, sizes)
-            inner = Size(inner.depth + 1, inner.aliases + bool(node.alias))
+            inner_depth = 0 if node.name.value.startswith("__") else inner.depth + 1
+            inner = Size(inner_depth, inner.fields + 1, inner.aliases + bool(node.alias))
         elif isinstance(node, InlineFragmentNode):
             inner = _measure(node.selection_set, fragments, sizes)
         elif isinstance(node, FragmentSpreadNode):
             inner = _measure_fragment(node.name.value, fragments, sizes)
         else:
             continue
-        depth, aliases = max(depth, inner.depth), aliases + inner.aliases
-    return Size(depth, aliases)
+        depth, fields, aliases = max(depth, inner.depth), fields + inner.fields, aliases + inner.aliases
+    return Size(depth, fields, aliases)
 
 
 def _measure_fragment(name: str, fragments: dict[str, FragmentDefinitionNode], sizes: dict[str, Size]) -> Size:
     if name not in sizes:
-        sizes[name] = Size(0, 0)  # a fragment that spreads itself is another rule's to refuse
+        sizes[name] = Size(0, 0, 0)  # a fragment that spreads itself is another rule's to refuse
         if name in fragments:
             sizes[name] = _measure(fragments[name].selection_set, fragments, sizes)
     return sizes[name]
 
 
 class QueryLimits(SchemaExtension):
-    """Applies `graphql_max_tokens`, `graphql_max_depth` and the alias limit to every operation."""
+    """Applies `graphql_max_tokens`, `graphql_max_depth` and the limits of fields and aliases to every operation."""
 
     def on_operation(self) -> Iterator[None]:
-        """Set the limits before parsing and validation."""
+        """Set the limit of tokens before parsing."""
         self.execution_context.parse_options["max_tokens"] = settings().graphql_max_tokens
-        self.execution_context.validation_rules = (*self.execution_context.validation_rules, SizeRule)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Refuse what is too large, in place of validating it."""
+        document = self.execution_context.graphql_document
+        error = check_size(document) if document else None
+        if error:
+            self.execution_context.pre_execution_errors = [error]  # with an error at hand the schema does not validate
         yield
 
 

@@ -43,11 +43,34 @@ def test_aliases_are_counted_wherever_a_fragment_is_spread(send):
     assert "aliases" in failure(send(f"{{ {spread} }} fragment F on RefundRequest {{ {body} }}"))
 
 
+def test_fields_are_counted_wherever_a_fragment_is_spread(send):
+    query = f'{{ refundRequest(token: "x") {{ {"...F " * 31} }} }} fragment F on RefundRequest {{ {"reference " * 10} }}'
+    assert "300 fields" in failure(send(query))
+
+
 def test_fragments_that_spread_each_other_twice_are_measured_once_each(send):
-    # walked at every spread, these would be 2^150 fields
-    fragments = " ".join(f"fragment F{n} on RefundRequest {{ ...F{n + 1} ...F{n + 1} }}" for n in range(150))
-    query = f'{{ refundRequest(token: "x") {{ ...F0 }} }} {fragments} fragment F150 on RefundRequest {{ reference }}'
-    assert send(query).data is None
+    # walked at every spread, these would be 2^45 fields
+    fragments = " ".join(f"fragment F{n} on RefundRequest {{ ...F{n + 1} ...F{n + 1} }}" for n in range(45))
+    query = f'{{ refundRequest(token: "x") {{ ...F0 }} }} {fragments} fragment F45 on RefundRequest {{ reference }}'
+    assert "300 fields" in failure(send(query))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + "refundPolicy { nothing } " * 151 + "}",
+        "{ refundPolicy { title } } fragment Unused on RefundPolicy { " + "nothing " * 301 + "}",
+        "{ " + "__typename " * 301 + "nothing }",
+    ],
+)
+def test_what_is_too_large_never_reaches_the_rules_that_would_be_slow(send, query, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GRAPHQL_MAX_TOKENS": 5000}
+    answer = send(query)
+    assert "300 fields" in failure(answer)  # and not a word of the field that does not exist
+
+
+def test_a_query_of_a_thousand_small_words_is_refused_unless_the_host_allows_it(send):
+    assert "600 tokens" in failure(send("{ " + "__typename " * 1000 + "}"))
 
 
 def test_fragments_in_a_circle_are_refused(send):
