@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
+from celery import Celery
 from kombu import Connection
 
 from refund_plugin.events import embedded_broker
+from tests.documented import block
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ def test_a_message_arrives_as_it_was_sent(broker, tmp_path):
         assert message.payload == {"ring": 1}
         message.ack()
         queue.close()
+
+
+def test_the_documented_settings_carry_a_message(tmp_path):
+    site: dict[str, object] = {"BASE_DIR": tmp_path}
+    exec(block("broker.py"), site)
+    app = Celery(set_as_current=False)
+    app.config_from_object(SimpleNamespace(**{name: value for name, value in site.items() if name.isupper()}), namespace="CELERY")
+    with app.connection_for_write() as connection:
+        assert isinstance(connection.transport, embedded_broker.Transport)
+        queue = connection.SimpleQueue(f"documented-{tmp_path.name}")
+        queue.put({"ring": 1})
+        queue.close()
+    assert len(list((tmp_path / "broker" / "messages").glob("*.msg"))) == 1
 
 
 def test_a_message_has_its_name_only_when_it_is_whole(broker, tmp_path, monkeypatch):

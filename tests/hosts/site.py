@@ -14,7 +14,7 @@ from tests.documented import block
 SETTINGS = """
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "for tests only"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver"]
@@ -44,7 +44,7 @@ TEMPLATES = [{
         "django.contrib.messages.context_processors.messages",
     ]},
 }]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "site.sqlite3"}}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "site.sqlite3"}}
 # an old project's choice, which must not reach the migrations of the apps it installs
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 STATIC_URL = "/static/"
@@ -53,7 +53,6 @@ TIME_ZONE = "Europe/Berlin"
 WAGTAIL_SITE_NAME = "Paper Heron"
 WAGTAILADMIN_BASE_URL = "http://testserver"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-CELERY_BROKER_URL = "memory://"
 """
 
 URLS = """
@@ -93,7 +92,7 @@ class HostSite:
         written = {
             "mysite/__init__.py": block("__init__.py"),
             "mysite/celery.py": block("celery.py"),
-            "mysite/settings.py": SETTINGS + block("sqlite.py") + block("settings.py") + self.more_settings,
+            "mysite/settings.py": SETTINGS + block("sqlite.py") + block("broker.py") + block("settings.py") + self.more_settings,
             "mysite/urls.py": URLS + block("urls.py"),
             "mysite/orders.py": block("orders.py"),
             "mysite/templates/base.html": BASE_TEMPLATE,
