@@ -43,7 +43,7 @@ class Settings:
         sweep_seconds: how often the periodic sweep looks for work nobody rang for.
         doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
         retry_base_seconds, retry_max_seconds: backoff between attempts.
-        limit_lookup: tries of order number and e-mail, per address, order and network.
+        limit_lookup: tries of order number and e-mail per network; failed ones per address and order, five times as many.
         limit_mail: "mail me my purchases", per address and network.
         limit_request: refund requests, per purchase and network.
         staff_limits: by group name, the most that its members may approve at once, in minor units by currency, for example

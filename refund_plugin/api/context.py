@@ -15,11 +15,9 @@ from refund_plugin import clock
 from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.api.models import ServiceToken
 from refund_plugin.api.tokens import START, find_token
-from refund_plugin.conf import Limit, settings
+from refund_plugin.conf import settings
 from refund_plugin.errors import NotAllowed, NotFound
 from refund_plugin.limits.network import network_of
-from refund_plugin.limits.services import check_limits
-from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.stores.models import Store
 
@@ -99,33 +97,9 @@ class Caller:
         return self.token.store.slug
 
     @cached_property
-    def network(self) -> str:
-        """The caller's network: what one person can easily change their address within counts as one."""
-        return network_of(self.request.META)
-
-    def check_order_limits(self, *, store: str, number: str, email: str, asks: bool = False) -> None:
-        """Count a try of order number and e-mail; all counters in one statement.
-
-        A program's customers share its network, so only the address and the order are counted for it.
-
-        Args:
-            asks: a refund is asked for, which has a limit of its own.
-        Raises:
-            RateLimited: one of the limits is exceeded.
-        """
-        conf = settings()
-        order = f"{store}:{clean_number(number).lower()}"
-        limits: list[tuple[str, str, Limit]] = [
-            ("lookup:address", clean_email(email), conf.limit_lookup),
-            ("lookup:order", order, conf.limit_lookup),
-        ]
-        if asks:
-            limits.append(("request:purchase", order, conf.limit_request))
-        if self.token is None:
-            limits.append(("lookup:network", self.network, conf.limit_lookup))
-            if asks:
-                limits.append(("request:network", self.network, conf.limit_request))
-        check_limits(limits=limits, now=clock.now())
+    def network(self) -> str | None:
+        """The network whose tries are counted together; None for a program, whose customers all come from one."""
+        return None if self.token else network_of(self.request.META)
 
 
 def caller_of(info: strawberry.Info) -> Caller:

@@ -22,7 +22,8 @@ from refund_plugin.errors import InvalidInput, NotFound, Required
 from refund_plugin.limits.services import check_limits
 from refund_plugin.money import Money
 from refund_plugin.orders import models
-from refund_plugin.orders.queries import clean_email, clean_number, find_purchase
+from refund_plugin.orders.lookup import count_request, look_up_purchase
+from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.orders.services import ask_for_purchase_list
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.refunds.quote import Quote, quote_purchase
@@ -195,20 +196,19 @@ def visible_purchase(caller: Caller, *, number: str, email: str | None, channel:
     """
     slug = caller.store_slug(channel)
     if email:
-        caller.check_order_limits(store=slug, number=number, email=email, asks=asks)
-        return find_purchase(store_slug=slug, number=number, email=email)
+        return look_up_purchase(store_slug=slug, number=number, email=email, network=caller.network, asks=asks, now=clock.now())
     if caller.token is None and caller.user is None:
         raise Required(_("Give the e-mail address you bought with."), field="email")
     found = models.Purchase.objects.filter(store__slug=slug, number__iexact=clean_number(number).replace("\x00", ""))
     if not caller.views_cases:
         if caller.token is not None:
             raise Required(_("Give the e-mail address, or use a token with the scope view_cases."), field="email")
-        if asks:
-            caller.check_order_limits(store=slug, number=number, email=f"user:{caller.user.pk}", asks=True)
         found = found.filter(user=caller.user)
     purchase = found.select_related("customer", "store").first()
     if purchase is None:
         raise NotFound
+    if asks and not caller.views_cases and caller.network is not None:
+        count_request(purchase=purchase, network=caller.network, now=clock.now())
     return purchase
 
 
@@ -253,10 +253,10 @@ class OrderMutations:
                 validate_email(address)
             except ValidationError:
                 raise InvalidInput(_("Write an e-mail address such as name@example.com."), field="email") from None
-            limits = [("mail:address", address, settings().limit_mail)]
-            if caller.token is None:
-                limits.append(("mail:network", caller.network, settings().limit_mail))
-            check_limits(limits=limits, now=clock.now())
+            # the network first: a try that is refused for it does not count for the address
+            if caller.network is not None:
+                check_limits(limits=[("mail:network", caller.network, settings().limit_mail)], now=clock.now())
+            check_limits(limits=[("mail:address", address, settings().limit_mail)], now=clock.now())
             ask_for_purchase_list(store=_store(caller, channel), email=address, now=clock.now())
             return True
 

@@ -16,8 +16,10 @@ from refund_plugin.limits.models import Counter
 
 FORGET_BATCH = 1000
 
+Counts = Sequence[tuple[str, str, Limit]]
 
-def check_limits(*, limits: Sequence[tuple[str, str, Limit]], now: datetime) -> None:
+
+def check_limits(*, limits: Counts, now: datetime, watched: Counts = ()) -> None:
     """Count one try for every subject, and refuse when one of them has had more than its limit.
 
     All counters are raised by one statement, which is safe when several workers count at once. A window begins with the
@@ -25,31 +27,38 @@ def check_limits(*, limits: Sequence[tuple[str, str, Limit]], now: datetime) -> 
 
     Args:
         limits: scope (such as `lookup:network`), subject (such as an address), limit. Only a keyed hash of them is stored.
+        watched: the same for subjects whose counters are read by that statement and not raised; one that has had all of
+            its limit refuses the try. For what is counted later, once a try has failed.
         now: UTC.
     Raises:
         RateLimited: with `retry_after_seconds`, when the last exceeded window ends.
     """
-    # sorted: two statements that lock the same counters must do so in the same order
-    wanted = sorted({_key(scope, subject, limit): limit for scope, subject, limit in limits}.items())
-    if not wanted:
+    steps = {_key(scope, subject, limit): (limit, 0) for scope, subject, limit in watched}
+    steps |= {_key(scope, subject, limit): (limit, 1) for scope, subject, limit in limits}
+    if not steps:
         return
+    # sorted: two statements that lock the same counters must do so in the same order
+    wanted = sorted(steps.items())
     adapt = connection.ops.adapt_datetimefield_value
     values: list[str | int | None] = []
-    for key, limit in wanted:
-        values += [key, 1, adapt(now + timedelta(seconds=limit.seconds))]
+    for key, (limit, step) in wanted:
+        values += [key, step, adapt(now + timedelta(seconds=limit.seconds))]
     table = connection.ops.quote_name(Counter._meta.db_table)
     rows = ", ".join(["(%s, %s, %s)"] * len(wanted))
+    begins = "counter.tries = 0 OR counter.expires_at <= %s"  # one that was only watched has no window yet
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} AS counter (key, tries, expires_at) VALUES {rows} ON CONFLICT (key) DO UPDATE SET"
-            " tries = CASE WHEN counter.expires_at <= %s THEN 1 ELSE counter.tries + 1 END,"
-            " expires_at = CASE WHEN counter.expires_at <= %s THEN excluded.expires_at ELSE counter.expires_at END"
+            f" tries = CASE WHEN {begins} THEN excluded.tries ELSE counter.tries + excluded.tries END,"
+            f" expires_at = CASE WHEN {begins} THEN excluded.expires_at ELSE counter.expires_at END"
             " RETURNING key, tries, expires_at",
             [*values, adapt(now), adapt(now)],
         )
         counted = {key: (tries, expires_at) for key, tries, expires_at in cursor.fetchall()}
-    waits = [(_utc(counted[key][1]) - now).total_seconds() for key, limit in wanted if counted[key][0] > limit.count]
-    if waits:
+    # a watched counter stands for a try that would be one more
+    exceeded = [key for key, (limit, step) in wanted if counted[key][0] + 1 - step > limit.count]
+    if exceeded:
+        waits = [(_utc(counted[key][1]) - now).total_seconds() for key in exceeded]
         raise RateLimited(retry_after_seconds=max(1, round(max(waits))))
 
 
@@ -66,7 +75,7 @@ def forget_expired(now: datetime) -> int:
 
 def _key(scope: str, subject: str, limit: Limit) -> str:
     # the limit belongs to it, so that changing the settings starts new windows
-    message = "\x1f".join(("refund_plugin.limits", scope, str(limit.count), str(limit.seconds), subject)).encode()
+    message = "\x1f".join(("refund_plugin.limits", scope, str(limit.count), str(limit.seconds), subject)).encode(errors="surrogatepass")
     return hmac.new(django_settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 

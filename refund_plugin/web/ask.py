@@ -7,13 +7,11 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from refund_plugin import clock, conf
+from refund_plugin import clock
 from refund_plugin.errors import NotFound
 from refund_plugin.limits.network import network_of
-from refund_plugin.limits.services import check_limits
-from refund_plugin.orders.models import Purchase
-from refund_plugin.orders.queries import clean_email, clean_number, find_purchase, purchases_of_user
-from refund_plugin.stores.models import Store
+from refund_plugin.orders.lookup import look_up_purchase
+from refund_plugin.orders.queries import purchases_of_user
 from refund_plugin.web.forms import LookupForm
 from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
 from refund_plugin.web.proof import purchase_page, remember_proof
@@ -31,7 +29,13 @@ def ask(request: HttpRequest) -> HttpResponse:
         form = LookupForm(request.POST)
         if form.is_valid():
             try:
-                purchase = _look_up(request, store, number=form.cleaned_data["number"], email=form.cleaned_data["email"])
+                purchase = look_up_purchase(
+                    store_slug=store.slug,
+                    number=form.cleaned_data["number"],
+                    email=form.cleaned_data["email"],
+                    network=network_of(request.META),
+                    now=clock.now(),
+                )
             except NotFound:
                 form.add_error("number", _("We could not find this order with this e-mail address. Check both: they are on your receipt."))
             else:
@@ -50,16 +54,3 @@ def ask(request: HttpRequest) -> HttpResponse:
         "has_more": len(own) > SHOWN_PURCHASES,
     }
     return show(request, "ask", context, status=422 if form.errors else 200)
-
-
-def _look_up(request: HttpRequest, store: Store, *, number: str, email: str) -> Purchase:
-    limit = conf.settings().limit_lookup
-    check_limits(
-        limits=[
-            ("lookup:address", clean_email(email), limit),
-            ("lookup:order", f"{store.slug}:{clean_number(number).lower()}", limit),
-            ("lookup:network", network_of(request.META), limit),
-        ],
-        now=clock.now(),
-    )
-    return find_purchase(store_slug=store.slug, number=number, email=email)

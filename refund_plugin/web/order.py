@@ -13,12 +13,12 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from refund_plugin import clock, conf, content
+from refund_plugin import clock, content
 from refund_plugin.errors import ExceedsBalance, InvalidInput
 from refund_plugin.limits.network import network_of
-from refund_plugin.limits.services import check_limits
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
+from refund_plugin.orders.lookup import count_request
 from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.models import RefundRequest, RequestReason
 from refund_plugin.refunds.queries import requests_of_customer
@@ -82,9 +82,7 @@ def purchase(request: HttpRequest, ref: str, token: str = "") -> HttpResponse:
 
 
 def _submit(request: HttpRequest, bought: Purchase, choice: Choice, *, now: datetime) -> RefundRequest:
-    limit = conf.settings().limit_request
-    order = f"{bought.store.slug}:{bought.number.lower()}"
-    check_limits(limits=[("request:purchase", order, limit), ("request:network", network_of(request.META), limit)], now=now)
+    count_request(purchase=bought, network=network_of(request.META), now=now)
     wanted = choice.ticked | choice.persons
     if not wanted:
         raise InvalidInput(_("Tick at least one thing that you want your money back for."), field="lines")

@@ -7,7 +7,7 @@ import logging
 import pytest
 from graphql import get_introspection_query
 
-from refund_plugin.api import orders
+from refund_plugin.orders import lookup
 
 
 def failure(answer) -> str:
@@ -93,7 +93,7 @@ def test_a_defect_is_logged_and_its_text_stays_inside(send, policy, monkeypatch,
     def broken(**kwargs):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(orders, "find_purchase", broken)
+    monkeypatch.setattr(lookup, "find_purchase", broken)
     with caplog.at_level(logging.ERROR):
         answer = send("RefundQuote", {"orderNumber": "1", "email": "ada@example.com"})
     assert failure(answer) == "Something went wrong. Please try again."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from refund_plugin.actor import Action
+from refund_plugin.orders.lookup import count_request
 from refund_plugin.refunds.models import RefundRequest
 from tests.api.helpers import question
-from tests.factories import make_purchase
+from tests.factories import NOW, make_purchase
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -26,14 +27,47 @@ def network(number: int) -> dict[str, str]:
     return {"REMOTE_ADDR": f"10.0.{number}.7"}
 
 
+MISS, PAUSED = [(None, "NOT_FOUND")], [(None, "RATE_LIMITED")]
+
+
 def test_guessing_numbers_for_one_address_from_many_networks_ends(send, limited):
-    assert [guess(send, number=f"{n}", **network(n)) for n in range(4)] == [[(None, "NOT_FOUND")]] * 3 + [[(None, "RATE_LIMITED")]]
+    assert [guess(send, number=f"{n}", **network(n)) for n in range(16)] == [MISS] * 15 + [PAUSED]
 
 
-def test_guessing_addresses_of_one_order_from_many_networks_ends(send, limited):
-    number = make_purchase(number="A-7").number
-    tries = [guess(send, number=spelt, email=f"{n}@example.com", **network(n)) for n, spelt in enumerate([number, "#a-7", " a-7", number])]
-    assert tries == [[(None, "NOT_FOUND")]] * 3 + [[(None, "RATE_LIMITED")]]
+def test_guessing_addresses_of_one_order_from_many_networks_ends_and_hides_a_right_guess(send, limited):
+    purchase = make_purchase(number="A-7")
+    spelt = ["A-7", "#a-7", " a-7"] * 5
+    tries = [guess(send, number=number, email=f"{n}@example.com", **network(n)) for n, number in enumerate(spelt)]
+    assert tries == [MISS] * 15
+    assert guess(send, number="A-7", email=purchase.customer.email, **network(99)) == PAUSED
+
+
+def test_what_a_paused_network_tries_on_counts_for_nobody_else(send, limited):
+    purchase = make_purchase()
+    tries = [guess(send, number=purchase.number, email=f"{n}@example.com", **network(1)) for n in range(20)]
+    tries += [guess(send, number=f"{n}", email=purchase.customer.email, **network(1)) for n in range(20)]
+    assert tries == [MISS] * 3 + [PAUSED] * 37
+    assert guess(send, number=purchase.number, email=purchase.customer.email, **network(2)) == []
+
+
+def test_looking_at_ones_own_order_uses_up_nothing_but_the_networks_tries(send, limited):
+    purchase = make_purchase()
+    seen = [guess(send, number=purchase.number, email=purchase.customer.email, **network(n)) for n in range(20)]
+    assert seen == [[]] * 20
+
+
+def test_asking_with_wrong_addresses_does_not_use_up_the_buyers_questions(send, limited):
+    purchase = make_purchase()
+    wrong = [send("RefundRequestCreate", question(purchase, email=f"{n}@example.com"), **network(n)).codes for n in range(10)]
+    assert wrong == [MISS] * 10
+    assert send("RefundRequestCreate", question(purchase), **network(99)).codes == []
+
+
+def test_both_doors_count_a_buyers_questions_together(send, limited, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "LIMIT_REQUEST": (1, 600)}
+    purchase = make_purchase()
+    count_request(purchase=purchase, network="of the web", now=NOW)
+    assert send("RefundRequestCreate", question(purchase)).codes == PAUSED
 
 
 def test_guessing_from_one_network_ends_for_the_whole_network(send, limited):

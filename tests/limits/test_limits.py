@@ -61,6 +61,37 @@ def test_all_subjects_of_one_try_are_counted_by_one_statement(django_assert_num_
     assert sorted(Counter.objects.values_list("tries", flat=True)) == [2, 2, 2]
 
 
+def watch(subject="ada@example.com", *, at=NOW, limit=THREE):
+    check_limits(limits=[("lookup:network", "192.0.2.0/24", Limit(99, 600))], watched=[("lookup", subject, limit)], now=at)
+
+
+def test_a_watched_subject_pays_nothing_and_refuses_once_its_limit_is_used_up(django_assert_num_queries):
+    for _try in range(5):
+        with django_assert_num_queries(1):
+            watch()
+    for _try in range(3):
+        ask()
+    with pytest.raises(RateLimited) as caught:
+        watch(at=NOW + timedelta(seconds=20))
+    assert caught.value.retry_after_seconds == 40
+    watch(at=NOW + timedelta(seconds=60))
+
+
+def test_watching_begins_no_window():
+    watch()
+    for _try in range(3):
+        ask(at=NOW + timedelta(seconds=50))
+    with pytest.raises(RateLimited):
+        watch(at=NOW + timedelta(seconds=100))
+
+
+def test_a_subject_that_cannot_be_written_is_counted_all_the_same():
+    for _try in range(3):
+        ask("\ud800")
+    with pytest.raises(RateLimited):
+        ask("\ud800")
+
+
 def test_the_same_subject_named_twice_counts_once():
     check_limits(limits=[("lookup", "ada", THREE), ("lookup", "ada", THREE)], now=NOW)
 

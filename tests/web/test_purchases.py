@@ -34,7 +34,7 @@ def test_known_and_unknown_addresses_get_the_same_answer_and_the_same_statements
     buy(email="ada@example.com")
     answers, statements = [], []
     for email in ("ada@example.com", "eve@example.com"):
-        with django_assert_num_queries(8) as work:
+        with django_assert_num_queries(9) as work:
             answers.append(client.post(PURCHASES, {"email": email}))
         statements.append([without_values(query["sql"]) for query in work.captured_queries])
     assert [answer["Location"] for answer in answers] == ["/refunds/purchases/sent/"] * 2
@@ -55,6 +55,14 @@ def test_one_address_and_one_network_can_ask_only_so_often(settings, gateway):
     by_address = [Client(REMOTE_ADDR=f"10.{n}.0.1").post(PURCHASES, {"email": "ada@example.com"}).status_code for n in range(3)]
     by_network = [Client(REMOTE_ADDR="10.9.0.1").post(PURCHASES, {"email": f"{n}@example.com"}).status_code for n in range(3)]
     assert by_address == by_network == [302, 302, 429]
+
+
+def test_a_network_that_is_paused_uses_up_nobodys_address(settings, gateway):
+    settings.REFUND_PLUGIN = {**MEMORY, "LIMIT_MAIL": (2, 3600)}
+    blocked = Client(REMOTE_ADDR="10.9.0.1")
+    assert [blocked.post(PURCHASES, {"email": f"{n}@example.com"}).status_code for n in range(2)] == [302, 302]
+    assert {blocked.post(PURCHASES, {"email": "ada@example.com"}).status_code for _try in range(5)} == {429}
+    assert Client(REMOTE_ADDR="10.1.0.1").post(PURCHASES, {"email": "ada@example.com"}).status_code == 302
 
 
 def test_asking_needs_a_csrf_token(db):
