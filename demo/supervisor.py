@@ -24,7 +24,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -91,9 +91,9 @@ class Supervisor:
             "sandbox",
             [
                 *("-m", "demo.sandbox", "--port", str(sandbox_port), "--state", str(self.folder / "sandbox")),
-                *("--api-key", secrets.stripe_api_key, "--webhook-secret", secrets.stripe_webhook_secret),
                 *("--webhook-url", f"{self.addresses.shop}/refunds/webhooks/stripe/default/", "--settle-after-ms", str(SETTLE_AFTER_MS)),
             ],
+            environment={"SANDBOX_API_KEY": secrets.stripe_api_key, "SANDBOX_WEBHOOK_SECRET": secrets.stripe_webhook_secret},
         )
         # its own word first: another server could answer at that address
         self.wait_for(
@@ -138,12 +138,19 @@ class Supervisor:
         if status:
             raise DemoFailed(f"{name} failed with status {status}.\n{_end_of(part.log)}\nThe whole log: {part.log}")
 
-    def start(self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()) -> Part:
-        """Start a process of ours, in a process group of its own; its log begins anew."""
+    def start(
+        self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = (), environment: Mapping[str, str] | None = None
+    ) -> Part:
+        """Start a process of ours, in a process group of its own; its log begins anew.
+
+        Args:
+            environment: what it gets beside our own; secrets go here, because everybody can read a command line.
+        """
         log = self.folder / "log" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {
+        whole_environment = {
             **os.environ,
+            **(environment or {}),
             "PYTHONUNBUFFERED": "1",
             "SHOP_STATE_DIR": str(self.folder),
             "DJANGO_SETTINGS_MODULE": "demo.shop.settings",
@@ -152,7 +159,7 @@ class Supervisor:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=state.ROOT,
-                env=environment,
+                env=whole_environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

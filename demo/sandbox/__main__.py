@@ -1,8 +1,13 @@
-"""Run a sandbox: `python -m demo.sandbox --port 8100 --state .demo/sandbox --webhook-url … --webhook-secret whsec_…`."""
+"""Run a sandbox: `python -m demo.sandbox --port 8100 --state .demo/sandbox --webhook-url … --webhook-secret whsec_…`.
+
+Environment (what stands in a command line can be read by everybody on the machine):
+    SANDBOX_API_KEY, SANDBOX_WEBHOOK_SECRET: what the two options are without being given.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from pathlib import Path
 from threading import Thread
@@ -21,9 +26,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: only this machine)")
     parser.add_argument("--port", type=int, default=8100, help="port; 0 takes a free one and prints it")
     parser.add_argument("--state", default=":memory:", help="folder that keeps the state; without it everything is forgotten at the end")
-    parser.add_argument("--api-key", default="sk_test_sandbox", help="the only key that is accepted")
+    parser.add_argument("--api-key", default=os.environ.get("SANDBOX_API_KEY") or "sk_test_sandbox", help="the only key that is accepted")
     parser.add_argument("--webhook-url", default="", help="where events are sent")
-    parser.add_argument("--webhook-secret", default="", help="signs the events (whsec_…)")
+    parser.add_argument("--webhook-secret", default=os.environ.get("SANDBOX_WEBHOOK_SECRET", ""), help="signs the events (whsec_…)")
     parser.add_argument(
         "--settle-after-ms", type=int, default=5000, help="when pending refunds settle; a negative number means by hand only"
     )

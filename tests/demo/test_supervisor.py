@@ -45,6 +45,12 @@ def test_ready_is_said_when_shop_sandbox_and_worker_answer(demo: DemoProcess) ->
         assert f"demo-{name}" in demo.said
 
 
+def test_no_secret_stands_in_a_command_line(demo: DemoProcess) -> None:
+    secrets = json.loads((demo.folder / "secrets.json").read_text()).values()
+    told = [Path(f"/proc/{pid}/cmdline").read_text() for pid in demo.everything()]
+    assert [secret for secret in secrets if any(secret in words for words in told)] == []
+
+
 def test_a_second_demo_on_the_same_state_is_refused(demo: DemoProcess, tmp_path: Path) -> None:
     second = DemoProcess(demo.folder, said=tmp_path / "said.txt").launch()
     try:
