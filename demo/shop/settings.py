@@ -100,6 +100,9 @@ LOGOUT_REDIRECT_URL = "/"
 
 WAGTAIL_SITE_NAME = "Paper Heron"
 WAGTAILADMIN_BASE_URL = ADDRESSES.shop
+# the demo talks to nobody outside this machine
+WAGTAIL_GRAVATAR_PROVIDER_URL = None
+WAGTAIL_ENABLE_UPDATE_CHECK = False
 WAGTAILSEARCH_BACKENDS = {"default": {"BACKEND": "wagtail.search.backends.database"}}
 
 EMAIL_BACKEND = "demo.shop.mail.OutboxBackend"
