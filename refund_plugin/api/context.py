@@ -18,6 +18,7 @@ from refund_plugin.api.tokens import START, find_token
 from refund_plugin.conf import settings
 from refund_plugin.errors import NotAllowed, NotFound
 from refund_plugin.limits.network import network_of
+from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.stores.models import Store
 
@@ -89,7 +90,9 @@ class Caller:
 
         Raises:
             NotFound: a token names another store than its own.
+            InvalidInput: no slug.
         """
+        check_text(channel or "", field="channel")
         if self.token is None:
             return channel or settings().store
         if channel and channel != self.token.store.slug:

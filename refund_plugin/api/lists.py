@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 
 import strawberry
 import strawberry_django
@@ -15,6 +15,7 @@ from refund_plugin.api.cases import Case, RefundRequestType
 from refund_plugin.api.context import Caller, Role
 from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import InvalidInput, NotAllowed
+from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.queries import requests_of_user, staff_queue
 from refund_plugin.refunds.states import RequestState
@@ -32,17 +33,29 @@ class RefundRequestFilterInput:
     created_before: datetime | None = strawberry.field(default=None, description="Asked before this moment.")
 
     def as_q(self) -> Q:
-        """Return the condition."""
+        """Return the condition.
+
+        Raises:
+            InvalidInput: an order number that is no text, or a moment outside the calendar.
+        """
         found = Q()
         if self.status is not None:
             found &= Q(state__in=[status.value for status in self.status])
         if self.order_number is not None:
-            found &= Q(purchase__number__iexact=self.order_number.replace("\x00", ""))
+            check_text(self.order_number, field="order_number")
+            found &= Q(purchase__number__iexact=self.order_number)
         if self.created_after is not None:
-            found &= Q(created_at__gte=self.created_after)
+            found &= Q(created_at__gte=_in_utc(self.created_after, field="created_after"))
         if self.created_before is not None:
-            found &= Q(created_at__lt=self.created_before)
+            found &= Q(created_at__lt=_in_utc(self.created_before, field="created_before"))
         return found
+
+
+def _in_utc(moment: datetime, *, field: str) -> datetime:
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # the first or the last day of the calendar, moved by the zone to the day beyond it
+        raise InvalidInput(_("Give a moment between the years 1 and 9999."), field=field) from None
 
 
 @strawberry.type(description="A request and its place in the list.")
@@ -124,7 +137,8 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         moment, _bar, reference = base64.b64decode(cursor, validate=True).decode().partition("|")
         created_at = datetime.fromisoformat(moment)
-    except (binascii.Error, ValueError):
+        created_at = created_at if created_at.tzinfo is None else created_at.astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError):
         created_at, reference = None, ""
     if created_at is None or created_at.tzinfo is None or "\x00" in reference:
         raise InvalidInput(_("This is not a cursor of this list."), field="after")

@@ -26,6 +26,7 @@ from refund_plugin.orders.lookup import count_request, look_up_purchase
 from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.orders.services import ask_for_purchase_list
 from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.quote import Quote, quote_purchase
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import ensure_default_store
@@ -192,6 +193,7 @@ def visible_purchase(caller: Caller, *, number: str, email: str | None, channel:
     Raises:
         NotFound: unknown, or not the caller's: both read the same.
         Required: nobody is known to the request and no address is given.
+        InvalidInput: an order number that is no text.
         RateLimited: too many tries.
     """
     slug = caller.store_slug(channel)
@@ -199,7 +201,8 @@ def visible_purchase(caller: Caller, *, number: str, email: str | None, channel:
         return look_up_purchase(store_slug=slug, number=number, email=email, network=caller.network, asks=asks, now=clock.now())
     if caller.token is None and caller.user is None:
         raise Required(_("Give the e-mail address you bought with."), field="email")
-    found = models.Purchase.objects.filter(store__slug=slug, number__iexact=clean_number(number).replace("\x00", ""))
+    check_text(number, field="order_number")
+    found = models.Purchase.objects.filter(store__slug=slug, number__iexact=clean_number(number))
     if not caller.views_cases:
         if caller.token is not None:
             raise Required(_("Give the e-mail address, or use a token with the scope view_cases."), field="email")

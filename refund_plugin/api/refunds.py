@@ -21,6 +21,7 @@ from refund_plugin.api.orders import Channel, Email, OrderNumber, RefundLineInpu
 from refund_plugin.api.types import MinorAmount, read_id
 from refund_plugin.errors import InvalidInput, NotFound, RefundPluginError, Required
 from refund_plugin.refunds import review, services
+from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.models import RefundRequest, RequestReason
 from refund_plugin.refunds.tracking import find_by_token
 
@@ -176,6 +177,7 @@ def participant(caller: Caller, case: Case) -> Actor:
 def _language(code: str | None) -> str:
     if not code:
         return translation.get_language() or ""
+    check_text(code, field="language_code")
     try:
         return translation.get_supported_language_variant(code)
     except LookupError:
@@ -185,9 +187,10 @@ def _language(code: str | None) -> str:
 def _client_key(key: str | None) -> str:
     if key is None:
         return secrets.token_hex(16)
-    if len(key) not in KEY_LENGTHS or "\x00" in key:
+    if len(key) not in KEY_LENGTHS:
         # whoever knows it opens the request that was made with it, so it must not be guessed
         raise InvalidInput(_("Use a random string of 16 to 64 characters, such as a UUID."), field="client_key")
+    check_text(key, field="client_key")
     return key
 
 

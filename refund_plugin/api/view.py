@@ -54,7 +54,10 @@ class RefundGraphQLView(GraphQLView):
 
     def parse_json(self, data: str | bytes) -> Any:
         """Read one operation; a list of them is not accepted."""
-        operation = super().parse_json(data)
+        try:
+            operation = super().parse_json(data)
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets without end
+            raise HTTPException(400, "Unable to parse request body as JSON") from error
         if not isinstance(operation, dict):
             raise HTTPException(400, 'Send one operation as a JSON object: {"query": "…", "variables": {…}}')
         return operation
@@ -67,6 +70,10 @@ class RefundGraphQLView(GraphQLView):
             return refuse(413, "TOO_LARGE", f"The request is larger than {limit} bytes.")
         if request.content_type != "application/json":
             return refuse(415, "UNSUPPORTED_MEDIA_TYPE", "Send the operation as JSON, with the header Content-Type: application/json.")
+        try:
+            request.body.decode()
+        except UnicodeDecodeError:
+            return refuse(400, "BAD_REQUEST", "Send the operation as JSON in UTF-8.")
         if not bearer_token(request) and comes_with_session(request):
             reason = _CsrfCheck(_pass).process_view(request, _pass, (), {})
             if reason is not None:

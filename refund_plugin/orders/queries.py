@@ -52,8 +52,8 @@ def find_purchase(*, store_slug: str, number: str, email: str) -> Purchase:
 
 
 def _askable(value: str) -> bool:
-    # PostgreSQL refuses NUL in text, and nothing stored is longer
-    return 0 < len(value) <= 254 and "\x00" not in value
+    # PostgreSQL refuses NUL in text and what is no UTF-8, and nothing stored is longer
+    return 0 < len(value) <= 254 and not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in value)
 
 
 def _with_parts(purchases: QuerySet[Purchase]) -> QuerySet[Purchase]:

@@ -18,12 +18,25 @@ MAX_MESSAGE = 4000
 MAX_KEY = 64
 
 
+def check_text(text: str, *, field: str) -> None:
+    """Check that a text can be stored: PostgreSQL keeps no NUL, and half of a surrogate pair is no character of UTF-8.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInput(_("This text has a character that cannot be stored. Please type it again."), field=field)
+
+
 def check_submission(*, reason: str, message: str, submission_key: str) -> None:
     """Validate what does not depend on the purchase.
 
     Raises:
-        InvalidInput: unknown reason, a message over `MAX_MESSAGE` characters, or a missing or overlong key.
+        InvalidInput: unknown reason, a message over `MAX_MESSAGE` characters, a missing or overlong key, or a text that
+            cannot be stored.
     """
+    check_text(message, field="message")
+    check_text(submission_key, field="submission_key")
     if reason not in RequestReason.values:
         raise InvalidInput(_("Choose one of the reasons."), field="reason")
     if len(message) > MAX_MESSAGE:
@@ -50,8 +63,9 @@ def check_reason(reason: str) -> None:
 
     Raises:
         Required: it is empty.
-        InvalidInput: it is overlong.
+        InvalidInput: it is overlong, or cannot be stored.
     """
+    check_text(reason, field="reason")
     if not reason.strip():
         raise Required(_("Write the reason; it is recorded with the decision."), field="reason")
     if len(reason) > MAX_MESSAGE:

@@ -15,7 +15,7 @@ from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.money import Money
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may
-from refund_plugin.refunds.checks import check_amounts, check_open, check_reason, suggested_amounts
+from refund_plugin.refunds.checks import check_amounts, check_open, check_reason, check_text, suggested_amounts
 from refund_plugin.refunds.locks import lock_request
 from refund_plugin.refunds.models import Decision, DecisionOutcome, RefundOrigin, RefundRequest
 from refund_plugin.refunds.quote import amount_step, sendable_payments
@@ -86,8 +86,9 @@ def ask_for_evidence(*, request_id: UUID, by: Actor, question: str, now: datetim
 
     Raises:
         NotFound, NotAllowed, WrongState: as in `approve_request`.
-        Required: no question.
+        Required, InvalidInput: no question, or one that cannot be stored.
     """
+    check_text(question, field="question")
     if not question.strip():
         raise Required(_("Write what you need from the customer."), field="question")
     with transaction.atomic(durable=True):

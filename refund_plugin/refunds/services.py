@@ -20,6 +20,7 @@ from refund_plugin.refunds.authority import check_may, check_owns
 from refund_plugin.refunds.checks import (
     MAX_MESSAGE,
     check_submission,
+    check_text,
 )
 from refund_plugin.refunds.locks import lock_purchase, lock_request
 from refund_plugin.refunds.models import (
@@ -186,8 +187,9 @@ def answer_evidence(*, request_id: UUID, by: Actor, message: str, now: datetime)
         NotFound: not the actor's own request.
         NotAllowed: staff or a program that may not ask for evidence answers in the customer's place.
         WrongState: nothing was asked.
-        Required, InvalidInput: no message, or an overlong one.
+        Required, InvalidInput: no message, or one that is overlong or cannot be stored.
     """
+    check_text(message, field="message")
     if not message.strip():
         raise Required(_("Write your answer."), field="message")
     if len(message) > MAX_MESSAGE:

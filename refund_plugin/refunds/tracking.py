@@ -47,7 +47,7 @@ def find_by_token(token: str) -> RefundRequest:
     signer = _request_signer(request.tracking_nonce if request else "unknown")
     try:
         signer.unsign(token)
-    except BadSignature:
+    except (BadSignature, UnicodeEncodeError):  # the second: half a surrogate pair, which JSON can carry
         raise NotFound from None
     if request is None:
         raise NotFound

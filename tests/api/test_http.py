@@ -46,6 +46,15 @@ def test_a_body_that_is_no_operation_is_told_so(body):
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 90_000, b'{"query": "\xff"}', b'{"query": ' + b"9" * 5000 + b"}"], ids=["deep", "no UTF-8", "huge number"]
+)
+def test_a_body_that_cannot_be_read_is_told_so(body):
+    response = Client(raise_request_exception=False).post(URL, body, content_type="application/json")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
 def test_several_operations_in_one_body_are_refused():
     response = Client().post(URL, f"[{POLICY}, {POLICY}]", content_type="application/json")
     assert response.status_code == 400

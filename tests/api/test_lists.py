@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -106,9 +107,26 @@ def test_filters_narrow_the_list(send, service_token):
         assert references(send("RefundRequests", {"filter": condition}, token=token)) == found
 
 
+def cursor_at(moment: str) -> str:
+    """Return what looks like a cursor."""
+    return base64.b64encode(f"{moment}|R-234567".encode()).decode()
+
+
 @pytest.mark.parametrize(
     ("variables", "code"),
-    [({"first": 0}, "INVALID"), ({"first": 101}, "INVALID"), ({"after": "garbage"}, "INVALID"), ({"after": "eHx5"}, "INVALID")],
+    [
+        ({"first": 0}, "INVALID"),
+        ({"first": 101}, "INVALID"),
+        ({"after": "garbage"}, "INVALID"),
+        ({"after": "eHx5"}, "INVALID"),
+        ({"after": "\ud800"}, "INVALID"),
+        ({"after": cursor_at("0001-01-01T00:00:00+23:59")}, "INVALID"),
+        ({"after": cursor_at("9999-12-31T23:59:59-23:59")}, "INVALID"),
+        ({"filter": {"createdAfter": "0001-01-01T00:00:00+23:59"}}, "INVALID"),
+        ({"filter": {"createdBefore": "9999-12-31T23:59:59-23:59"}}, "INVALID"),
+        ({"filter": {"orderNumber": "1\x00"}}, "INVALID"),
+        ({"filter": {"orderNumber": "\ud800"}}, "INVALID"),
+    ],
 )
 def test_a_page_that_does_not_exist_is_told(send, service_token, variables, code):
     assert send("RefundRequests", variables, token=service_token(Action.VIEW_CASES)).failure["extensions"]["code"] == code

@@ -10,10 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from refund_plugin.actor import Action
+from refund_plugin.errors import InvalidInput
 from refund_plugin.events.models import Event
 from refund_plugin.refunds.execute import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
-from refund_plugin.refunds.review import ask_for_evidence
+from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.tracking import tracking_token
 from tests.api.helpers import asked_for, case_id, everything, line_id, question
 from tests.factories import EBOOK, LICENCE, NOW, SALE, make_purchase
@@ -94,6 +95,58 @@ def test_a_client_key_that_could_be_guessed_is_refused(send):
 def test_what_cannot_be_asked_is_told_and_leaves_no_request(send, changes, error):
     assert send("RefundRequestCreate", question(make_purchase(), **changes)).codes == [error]
     assert not RefundRequest.objects.exists()
+
+
+UNSTORABLE = ["a\x00b", "a\ud800b"]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("message", ("message", "INVALID")),
+        ("clientKey", ("clientKey", "INVALID")),
+        ("languageCode", ("languageCode", "INVALID")),
+        ("channel", ("channel", "INVALID")),
+        ("orderNumber", (None, "NOT_FOUND")),
+        ("email", (None, "NOT_FOUND")),
+    ],
+)
+def test_a_character_that_no_database_keeps_is_told(send, name, error, text):
+    value = text * 8 if name == "clientKey" else text
+    assert send("RefundRequestCreate", question(make_purchase(), **{name: value})).codes == [error]
+    assert not RefundRequest.objects.exists()
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_an_order_number_of_ones_own_that_no_database_keeps_is_told(send, person, text):
+    answer = send("RefundQuote", {"orderNumber": text}, client=person("ada"))
+    assert answer.codes == [("orderNumber", "INVALID")]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_what_people_write_about_a_case_can_be_stored_or_is_told(send, text):
+    request = asked_for(make_purchase(lines=[SALE]), wants_person=True)
+    for verb in (approve_request, decline_request):
+        with pytest.raises(InvalidInput) as caught:
+            verb(request_id=request.pk, by=CLERK, reason=text, now=NOW)
+        assert caught.value.field == "reason"
+    with pytest.raises(InvalidInput) as caught:
+        ask_for_evidence(request_id=request.pk, by=CLERK, question=text, now=NOW)
+    assert caught.value.field == "question"
+    ask_for_evidence(request_id=request.pk, by=CLERK, question="Which file?", now=NOW)
+    variables = {"token": tracking_token(request), "input": {"message": text}}
+    assert send("RefundRequestAnswerEvidence", variables).codes == [("message", "INVALID")]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_ids_and_tokens_that_no_database_keeps_open_nothing(send, text):
+    token = tracking_token(asked_for(make_purchase()))
+    assert send("RefundRequest", {"token": text}).data is None
+    assert send("RefundRequest", {"token": token + text}).data is None
+    assert send("RefundRequest", {"id": text}).failure["extensions"]["code"] == "INVALID"
+    assert send("query($c: String) { refundPolicy(channel: $c) { title } }", {"c": text}).failure["extensions"]["code"] == "INVALID"
+    assert send("PurchaseListSend", {"email": f"{text}@example.com"}).codes == [("email", "INVALID")]
 
 
 def test_more_than_was_bought_is_told(send):
