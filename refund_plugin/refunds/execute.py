@@ -134,6 +134,7 @@ def begin_attempt(claim: Claim) -> tuple[Call, RefundCommand, Gateway, Refund] |
                 started_at=now,
             )
     except IntegrityError:  # another refund of this payment is in flight
+        _end_abandoned(claim)
         _give_back(claim, seconds=BUSY_PAYMENT_SECONDS)
         return None
     except GatewayMisconfigured as error:
@@ -211,6 +212,19 @@ def _record_absent(claim: Claim, call: Call) -> None:
             record(events.refund_event(events.REFUND_ALERT, refund, SYSTEM, why=refund.needs_person), now=now)
         refund.lease_until, refund.due_at = None, now + timedelta(seconds=ABSENT_CHECK_SECONDS)
         refund.save(update_fields=["needs_person", "lease_until", "due_at"])
+
+
+def _end_abandoned(claim: Claim) -> None:
+    """End calls on the claim's payment whose worker died after somebody else had told how their refund ended.
+
+    Such a refund is never claimed again, so nobody else would end the call, and it would block the payment for good.
+    """
+    now = clock.database_now()
+    payment = Refund.objects.filter(pk=claim.refund_id).values("payment")
+    settled = Refund.objects.filter(payment__in=payment, lease_until__lt=now).exclude(state__in=HELD)
+    Attempt.objects.filter(refund__in=settled, ended_at__isnull=True).update(
+        ended_at=now, answer=AnswerKind.MAYBE_EXECUTED, code="lease_expired"
+    )
 
 
 def _give_back(claim: Claim, *, seconds: float) -> None:

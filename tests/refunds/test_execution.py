@@ -231,6 +231,25 @@ def test_one_payment_has_one_call_in_flight_at_a_time(gateway, policy):
     assert Refund.objects.get(pk=second.refund_id).state == RefundState.RESERVED
 
 
+def test_a_call_abandoned_after_a_webhook_told_its_end_does_not_block_the_payment(gateway, policy):
+    purchase = make_purchase(lines=[LICENCE])
+    line = purchase.lines.get()
+    first = only_refund(ask(purchase, {line: 1}))
+    [claim] = claim_due(batch=1)
+    call, command, adapter, _refund = begin_attempt(claim)
+    answer = call_gateway(adapter, call.purpose, command, "")
+    record_answer(refund_id=first.pk, answer=answer, now=NOW)  # the webhook was faster, and the worker died
+    second = only_refund(ask(purchase, {line: 1}))
+    drive_refunds()
+    assert Attempt.objects.get(refund=first).ended_at is None
+    for minute in (5, 10):
+        with clock.travel(timedelta(minutes=minute)):
+            drive_refunds()
+    second.refresh_from_db()
+    assert second.state == RefundState.SUCCEEDED
+    assert Attempt.objects.get(refund=first).code == "lease_expired"
+
+
 def test_facts_told_twice_or_in_any_order_end_in_the_same_state(gateway, request_, purchase):
     refund = only_refund(request_)
     pending = GatewayAnswer(kind=AnswerKind.PENDING, gateway_refund_id="re_1", amount=refund.amount)
