@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from refund_plugin.errors import GatewayInTransaction
+from refund_plugin.errors import GatewayInTransaction, WebhookRejected
 from refund_plugin.money import Money
 
 
@@ -120,7 +120,7 @@ class Gateway(ABC):
         Raises:
             WebhookRejected: signature wrong, too old, or from the future.
         """
-        raise NotImplementedError(f"{self.kind} sends no webhooks")
+        raise WebhookRejected  # a gateway that sends none
 
 
 def refuse_inside_transaction() -> None:
