@@ -139,7 +139,7 @@ class PurchaseView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
             formatter=self.formatter,
             quote=self.quote,
             lines=quote_lines(self.quote, self.formatter),
-            payments=[(payment, payment_name(payment)) for payment in self.quote.payments],
+            payments=[(payment, payment_name(payment, for_staff=True)) for payment in self.quote.payments],
             requests=purchase.refund_requests.order_by("-created_at"),
             policy_url=content.policy_pages().policy_url(version) if version else "",
             **kwargs,
