@@ -103,10 +103,10 @@ class CaseView(CaseMixin, TemplateView):
             verbs=[(verb, verb.form(self)) for verb in offered],
             is_open=any(verb.fits(request) for verb in VERBS),
             payments=[
-                (payment, payment_name(payment), Money(payment.captured_minor, payment.currency))
+                (payment, payment_name(payment, for_staff=True), Money(payment.captured_minor, payment.currency))
                 for payment in request.purchase.payments.all()
             ],
-            refunds=[(refund, payment_name(refund.payment), self.may_retry(refund)) for refund in refunds],
+            refunds=[(refund, payment_name(refund.payment, for_staff=True), self.may_retry(refund)) for refund in refunds],
             mails=request.messages.order_by("created_at", "pk"),
             policy_url=content.policy_pages().policy_url(version) if version else "",
             next_url=reverse("refund_cases:case", args=[following.pk]) if following else "",
@@ -234,7 +234,7 @@ class RetryView(FormView):
         """Say what failed, and what will happen."""
         intro = _("%(amount)s to %(name)s failed: %(why)s. A new refund is sent in its place.") % {
             "amount": self.formatter.money(self.refund.amount),
-            "name": payment_name(self.refund.payment),
+            "name": payment_name(self.refund.payment, for_staff=True),
             "why": self.refund.failure_message or self.refund.failure_code or _("no reason given"),
         }
         return super().get_context_data(
