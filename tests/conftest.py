@@ -19,13 +19,15 @@ DATABASE_INDEPENDENT_FILES = ("test_money.py", "test_documents.py", "test_servic
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what gives the same result on every database, so that the second run leaves it out."""
+    """Mark what gives the same result on every database, so that the second run leaves it out; put browser tests last."""
     for item in items:
         place = item.path.relative_to(HERE).parts
         if place[0] in DATABASE_INDEPENDENT_FOLDERS or place[0] in DATABASE_INDEPENDENT_FILES:
             item.add_marker(pytest.mark.database_independent)
         if place[0] in ("e2e", "faults", "packaging"):
             item.add_marker(getattr(pytest.mark, place[0]))
+    # Playwright keeps an event loop in this thread until the run ends, and GraphQL resolvers would take it for their own.
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
 
 
 @pytest.fixture(scope="session")
