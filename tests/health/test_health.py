@@ -22,7 +22,7 @@ def fresh_probe(monkeypatch):
 def use_broker(monkeypatch, url):
     for name in ("broker_url", "broker_write_url"):
         monkeypatch.setattr(current_app.conf, name, url)
-    monkeypatch.setattr(current_app.conf, "broker_transport", None)  # the URL names it
+    monkeypatch.setitem(current_app.conf, "broker_transport", None)  # the URL names it
 
 
 @pytest.fixture
