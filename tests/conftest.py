@@ -8,10 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from demo.sandbox.process import SandboxServer
 from tests.demo_process import DemoProcess
+
+# How long an example takes depends on the machine, so nothing is judged by it. In CI the same examples run every time.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+hypothesis.settings.load_profile("untimed")
 
 HERE = Path(__file__).parent
 DATABASE_INDEPENDENT_FOLDERS = ("rules", "gateways", "demo", "e2e", "packaging", "bench")
