@@ -111,9 +111,11 @@ def allocate_parts(*, grants: Sequence[LineGrant], amounts: Sequence[int]) -> li
     return result
 
 
-def per_row(values: Mapping[int, int], *, sign: int = 1) -> Case:
-    """Return an expression that gives each row (by primary key) its own number."""
-    return Case(*(When(pk=pk, then=Value(sign * value)) for pk, value in values.items()), default=Value(0), output_field=IntegerField())
+def per_row(values: Mapping[int, int]) -> Case | Value:
+    """Return an expression that gives each of these rows (by primary key) its own number."""
+    if len(set(values.values())) == 1:  # most requests have one line and one payment, and a plain number is far cheaper to write
+        return Value(next(iter(values.values())))
+    return Case(*(When(pk=pk, then=Value(value)) for pk, value in values.items()), default=Value(0), output_field=IntegerField())
 
 
 def hold_lines(parts: Sequence[Part]) -> None:
