@@ -77,11 +77,13 @@ def test_writers_and_a_reader_at_the_same_time_lose_and_break_nothing(broker, tm
             queue.close()
 
     writers = [threading.Thread(target=write, args=(first,)) for first in (0, 100, 200)]
-    for writer in writers:
-        writer.start()
     heard = set()
     with broker() as connection:
+        # declared before the others start: kombu notes a binding in the process before it is in the table, so that a second
+        # thread's very first message could find no queue
         queue = connection.SimpleQueue(tmp_path.name)
+        for writer in writers:
+            writer.start()
         while len(heard) < 300:
             message = queue.get(timeout=20)
             heard.add(message.payload)
