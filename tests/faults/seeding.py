@@ -1,0 +1,146 @@
+"""Thousands of refunds that wait to be sent, in seconds.
+
+One request is made through the product's own services, and its rows are copied in the database with new ids: whatever
+columns they have, the copies are as consistent as the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from http.client import HTTPConnection
+from json import dumps
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connection, transaction
+from django.db.models import Model
+
+from refund_plugin import clock
+from refund_plugin.gateways.services import ensure_accounts
+from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
+from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundRequest, RequestLine
+from refund_plugin.rules import MoneyBack
+from refund_plugin.stores.services import ensure_default_store
+from tests.factories import EBOOK, line_with, make_purchase, publish_policy
+from tests.faults.world import API_KEY, Scene
+from tests.refunds.helpers import ask
+
+AMOUNT = EBOOK.paid_minor
+
+
+def publish(scene: Scene) -> None:
+    """Publish a policy that gives everybody everything back."""
+    ensure_default_store()
+    ensure_accounts()
+    publish_policy(clauses=[MoneyBack(anchor="guarantee", window_days=60)], now=clock.now() - timedelta(days=100))
+
+
+def buy(scene: Scene, *, lines: Sequence[int] = (AMOUNT,), payments: Sequence[int] | None = None) -> Purchase:
+    """Record a purchase with a line for each amount, paid at the sandbox (by one payment, or one for each amount given)."""
+    purchase = make_purchase(
+        lines=[line_with(EBOOK, sku=f"EBOOK-{number}", paid_minor=amount, tax_minor=0) for number, amount in enumerate(lines)],
+        payments=payments,
+        purchased_at=clock.now() - timedelta(days=6),
+    )
+    pay(scene, {payment.gateway_payment_id: payment.captured_minor for payment in purchase.payments.all()})
+    return purchase
+
+
+def pay(scene: Scene, amounts: Mapping[str, int]) -> None:
+    """Make the payments exist at the sandbox: amounts by payment id."""
+    sandbox = HTTPConnection("127.0.0.1", scene.sandbox.port, timeout=30)
+    for name, amount in amounts.items():
+        body = dumps({"id": name, "amount": amount, "currency": "eur"})
+        sandbox.request("POST", "/_sandbox/payments", body, {"Content-Type": "application/json", "Authorization": f"Bearer {API_KEY}"})
+        answer = sandbox.getresponse()
+        said = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"the sandbox did not take the payment {name}: {said.decode()}")
+    sandbox.close()
+
+
+def reserve(scene: Scene, count: int) -> list[UUID]:
+    """Make `count` approved requests of one refund each, none of them sent; return the refunds' ids."""
+    if not Purchase.objects.exists():
+        publish(scene)
+    first = buy(scene)
+    request = ask(first, now=clock.now())
+    refund = Refund.objects.select_related("payment").get(request=request)
+    if count > 1:
+        with transaction.atomic():
+            _copy(refund, count - 1)
+    payments = Payment.objects.filter(gateway_payment_id__startswith=f"{refund.payment.gateway_payment_id}-")
+    pay(scene, dict(payments.values_list("gateway_payment_id", "captured_minor")))
+    prefix = first.number
+    return list(Refund.objects.filter(payment__purchase__number__startswith=prefix).order_by("due_at", "id").values_list("pk", flat=True))
+
+
+def _copy(refund: Refund, count: int) -> None:
+    request, payment = refund.request, refund.payment
+    purchase = request.purchase
+    line = purchase.lines.get()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS copies")
+        numbers = [f"{model.__name__.lower()}_id" for model in (Purchase, PurchaseLine, Payment, Decision)]
+        tops = [_next(model, count) for model in (Purchase, PurchaseLine, Payment, Decision)]
+        cursor.execute(
+            f"CREATE TEMP TABLE copies ON COMMIT DROP AS SELECT n, gen_random_uuid() AS refund, gen_random_uuid() AS request, "
+            f"gen_random_uuid() AS movement, {', '.join(f'n + {top} AS {name}' for name, top in zip(numbers, tops, strict=True))} "
+            f"FROM generate_series(1, {count}) AS n"
+        )
+    _clone(Purchase, purchase.pk, id="purchase_id", number=f"'{purchase.number}-' || n")
+    _clone(PurchaseLine, line.pk, id="purchaseline_id", purchase_id="purchase_id")
+    _clone(Payment, payment.pk, id="payment_id", purchase_id="purchase_id", gateway_payment_id=f"'{payment.gateway_payment_id}-' || n")
+    _clone(
+        RefundRequest,
+        request.pk,
+        id="request",
+        reference="'R-' || upper(substr(replace(request::text, '-', ''), 1, 10))",
+        purchase_id="purchase_id",
+        submission_key=f"'{request.submission_key}-' || n",
+        tracking_nonce="replace(request::text, '-', '')",
+    )
+    decision = refund.decision
+    assert decision is not None
+    _clone(Decision, decision.pk, id="decision_id", request_id="request", amounts=f"jsonb_build_object(purchaseline_id::text, {AMOUNT})")
+    _clone(
+        Refund,
+        refund.pk,
+        id="refund",
+        request_id="request",
+        decision_id="decision_id",
+        payment_id="payment_id",
+        idempotency_key="'refund-' || refund",
+    )
+    for model, found, changes in (
+        (RequestLine, request.lines.get(), {"request_id": "request", "line_id": "purchaseline_id"}),
+        (Allocation, refund.allocations.get(), {"refund_id": "refund", "line_id": "purchaseline_id"}),
+    ):
+        _clone(model, found.pk, id=f"n + {_next(model, count)}", **changes)
+    if apps.is_installed("refund_plugin") and "ledgerentry" in apps.all_models["refund_plugin"]:
+        entries = apps.get_model("refund_plugin", "LedgerEntry")
+        for entry in entries._default_manager.filter(refund=refund):
+            _clone(entries, entry.pk, id=f"n + {_next(entries, count)}", movement="movement", refund_id="refund", payment_id="payment_id")
+
+
+def _next(model: type[Model], count: int) -> int:
+    """Take `count` numbers from a table's sequence and return the one before them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence(%s, 'id'), nextval(pg_get_serial_sequence(%s, 'id')) + %s)",
+            [model._meta.db_table, model._meta.db_table, count],
+        )
+        return int(cursor.fetchone()[0]) - count
+
+
+def _clone(model: type[Model], pk: object, **changes: str) -> None:
+    """Copy a row once for each row of `copies`; `changes` are SQL expressions by column."""
+    table = model._meta.db_table
+    changed = ", ".join(f"'{column}', {expression}" for column, expression in changes.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, "
+            f"(SELECT to_jsonb(t) FROM {table} t WHERE id = %s) || jsonb_build_object({changed}))).* FROM copies",
+            [pk],
+        )

@@ -1,0 +1,366 @@
+"""What a row of the table works with: real PostgreSQL, real Redis, a sandbox over HTTP, and worker processes.
+
+The servers live as long as the run. Each row gets a database of its own (a copy of one that was migrated once), an empty
+broker, and a sandbox process of its own, so that no row sees what another did. Everything is ended with the block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from demo.sandbox.process import SandboxServer
+from tests.services import PrivatePostgres, PrivateRedis, free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+API_KEY, WEBHOOK_SECRET = "sk_test_tests", "whsec_tests"
+START_SECONDS, STOP_SECONDS = 120.0, 20.0
+
+# Short, so that a run of minutes sees what takes hours in a shop; a row that measures the product's own times leaves them out.
+QUICK: dict[str, Any] = {"LEASE_SECONDS": 2, "RETRY_BASE_SECONDS": 0.2, "RETRY_MAX_SECONDS": 2.0, "RATE_PER_SECOND": 2000}
+QUICK_ACCOUNT: dict[str, Any] = {"read_timeout_seconds": 3}
+
+
+class Child:
+    """A worker or web process that the nursery forked."""
+
+    def __init__(self, name: str, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.pid = 0
+        self.status: int | None = None
+        self.started = threading.Event()
+        self.ended = threading.Event()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process and all it started a signal; nothing when it has ended."""
+        if not self.ended.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it and return its exit status (negative: the signal)."""
+        self.send(signal.SIGCONT)
+        self.send(number)
+        if not self.ended.wait(STOP_SECONDS):
+            self.send(signal.SIGKILL)
+            self.ended.wait(STOP_SECONDS)
+        return self.status if self.status is not None else -signal.SIGKILL
+
+    def is_stopped(self) -> bool:
+        """Tell whether it was put to sleep by SIGSTOP."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except FileNotFoundError:
+            return False
+
+
+class Nursery:
+    """The process that forks workers (`tests/faults/worker.py`) and the children it has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._children: dict[str, Child] = {}
+        self._ready = threading.Event()
+        self._count = 0
+        with (folder / "nursery.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.worker"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, daemon=True).start()
+        wait_until(
+            lambda: self._ready.is_set() or self._process.poll() is not None, timeout_seconds=START_SECONDS, what="the nursery: start"
+        )
+        if not self._ready.is_set():
+            raise RuntimeError((folder / "nursery.log").read_text())
+
+    def fork(self, kind: str, order: Mapping[str, Any]) -> Child:
+        """Fork a child and return it when it has a process id."""
+        self._count += 1
+        name = f"{kind}-{self._count}"
+        child = self._children[name] = Child(name, self._folder / f"{name}.log")
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"name": name, "kind": kind, "log": str(child.log), **order}) + "\n")
+        self._process.stdin.flush()
+        if not child.started.wait(STOP_SECONDS):
+            raise RuntimeError(f"{name} was not forked: {(self._folder / 'nursery.log').read_text()[-2000:]}")
+        return child
+
+    def end_children(self) -> None:
+        """End every child there is."""
+        living = [child for child in self._children.values() if not child.ended.is_set()]
+        for child in living:
+            child.send(signal.SIGCONT)
+            child.send(signal.SIGTERM)
+        for child in living:
+            child.end(signal.SIGKILL) if not child.ended.wait(3) else None
+
+    def close(self) -> None:
+        """End the nursery and what it has."""
+        self.end_children()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for said in self._process.stdout:
+            word, _, rest = said.strip().partition(" ")
+            if word == "ready":
+                self._ready.set()
+                continue
+            name, _, number = rest.partition(" ")
+            child = self._children[name]
+            if word == "started":
+                child.pid = int(number)
+                child.started.set()
+            elif word == "ended":
+                child.status = int(number)
+                child.ended.set()
+
+
+class World:
+    """The servers of a run; `row()` gives what one row works with.
+
+    Args:
+        migrations: make the database by the migrations; else from the models.
+        keep_logs: a folder to copy the processes' logs to at the end.
+    """
+
+    def __init__(self, *, migrations: bool = True, keep_logs: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="refund-faults-"))
+        self._migrations = migrations
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        if keep_logs:
+            self._stack.callback(shutil.copytree, self.folder, keep_logs, dirs_exist_ok=True)
+        self.calls = self.folder / "calls"
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.postgres = self._stack.enter_context(PrivatePostgres())
+        self.redis = self._stack.enter_context(PrivateRedis())
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+            "REFUND_TEST_DATABASE": self.postgres.url,
+            "REFUND_TEST_DATABASE_NAME": "faults",
+            "REFUND_TEST_BROKER": self.redis.url,
+            "REFUND_FAULTS_CALLS": str(self.calls),
+            **({} if self._migrations else {"REFUND_FAULTS_NO_MIGRATIONS": "1"}),
+        }
+        self.sql("CREATE DATABASE faults")
+        nursery: list[Nursery] = []
+        starting = threading.Thread(target=lambda: nursery.append(Nursery(self.folder)))
+        starting.start()
+        try:
+            import django
+
+            django.setup()
+            import demo.shop.celery  # noqa: F401  (doorbells ring at this broker)
+            from django.core.management import call_command
+            from django.db import connections
+
+            call_command("migrate", verbosity=0, interactive=False, run_syncdb=not self._migrations)
+            connections.close_all()
+            self._stack.callback(connections.close_all)
+        finally:
+            starting.join()
+            if nursery:
+                self.nursery = nursery[0]
+                self._stack.callback(self.nursery.close)
+        if not nursery:
+            raise RuntimeError("the nursery did not start")
+
+    def sql(self, statement: str) -> None:
+        """Run one statement on the server's own database."""
+        import psycopg
+
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def row(self, **settings: Any) -> Iterator[Scene]:
+        """Make what one row works with; see `Scene` for the arguments."""
+        self._rows += 1
+        scene = Scene(self, f"row{self._rows}", **settings)
+        try:
+            with scene:
+                yield scene
+        finally:
+            self.nursery.end_children()
+
+    def counted_calls(self) -> tuple[int, int]:
+        """Return how many calls were made to the gateway in all rows, and how many of them with a transaction open."""
+        letters = self.calls.read_bytes() if self.calls.exists() else b""
+        return len(letters), letters.count(b"!")
+
+
+class Scene:
+    """One row's database, sandbox and processes.
+
+    Args:
+        plugin: what to change in `REFUND_PLUGIN`; `QUICK` when omitted.
+        webhooks: run the site, and let the sandbox send it its webhooks.
+        settle_after_ms: when pending refunds settle at the sandbox; by hand when omitted.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        plugin: Mapping[str, Any] | None = None,
+        account: Mapping[str, Any] | None = None,
+        webhooks: bool = False,
+        settle_after_ms: int | None = None,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self._plugin = dict(QUICK if plugin is None else plugin)
+        self._account = dict(QUICK_ACCOUNT if account is None else account)
+        self._webhooks = webhooks
+        self._settle_after_ms = settle_after_ms
+        self._stack = contextlib.ExitStack()
+        self._celery = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        from django.conf import settings
+        from django.db import connections
+        from django.test import override_settings
+
+        from refund_plugin.events import doorbell
+
+        connections.close_all()
+        self.world.sql(f"CREATE DATABASE {self.name} TEMPLATE faults")
+        connections["default"].settings_dict["NAME"] = self.name
+        self._stack.callback(connections.close_all)
+        doorbell._quiet_until = 0.0
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/refunds/webhooks/stripe/default/" if self._webhooks else ""
+        self.sandbox = SandboxServer(api_key=API_KEY, webhook_url=url, webhook_secret=WEBHOOK_SECRET, settle_after_ms=self._settle_after_ms)
+        self._stack.enter_context(self.sandbox)
+        account = {**settings.REFUND_PLUGIN["GATEWAYS"]["default"], "api_base": self.sandbox.url, **self._account}
+        self.plugin = {**settings.REFUND_PLUGIN, **self._plugin, "GATEWAYS": {"default": account}}
+        self._stack.enter_context(override_settings(REFUND_PLUGIN=self.plugin))
+        if self._webhooks:
+            self.web = self._fork("web", port=port)
+
+    def _fork(self, kind: str, **order: Any) -> Child:
+        return self.world.nursery.fork(
+            kind,
+            {
+                "database": self.name,
+                "broker": self.world.redis.url,
+                "plugin": self.plugin,
+                "calls": str(self.world.calls),
+                "hooks": {},
+                **order,
+            },
+        )
+
+    def start_worker(self, *, interval: float = 0.1, **hooks: Any) -> Child:
+        """Start a process that runs `refunds_worker`; see `hooks.install` for what may be planted in it."""
+        return self._fork("worker", interval=interval, hooks=hooks)
+
+    @contextlib.contextmanager
+    def workers(self, count: int = 2, **options: Any) -> Iterator[list[Child]]:
+        """Run workers for a while."""
+        started = [self.start_worker(**options) for _number in range(count)]
+        try:
+            yield started
+        finally:
+            for worker in started:
+                worker.send(signal.SIGTERM)
+            for worker in started:
+                worker.end()
+
+    def start_celery(self, *, concurrency: int = 1, beat: bool = True) -> subprocess.Popen[bytes]:
+        """Start a Celery worker (with beat: the periodic sweep) and return its process, the leader of its group."""
+        self._celery += 1
+        name = f"{self.name}-celery-{self._celery}"
+        account = self.plugin["GATEWAYS"]["default"]
+        environment = {
+            **os.environ,
+            "REFUND_TEST_DATABASE_NAME": self.name,
+            "REFUND_FAULTS_PLUGIN": json.dumps({key: value for key, value in self.plugin.items() if key != "GATEWAYS"}),
+            "REFUND_FAULTS_ACCOUNT": json.dumps(account),
+        }
+        command = [sys.executable, "-m", "celery", "--app", "tests.faults.celery_app", "worker", "--concurrency", str(concurrency)]
+        if beat:
+            command += ["--beat", "--schedule", str(self.world.folder / f"{name}-schedule")]
+        with (self.world.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+        def end() -> None:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+        self._stack.callback(end)
+        return process
+
+    def until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> float:
+        """Wait for a condition and return how long it took, in seconds.
+
+        Raises:
+            TimeoutError: it did not hold in time.
+        """
+        started = time.monotonic()
+        wait_until(condition, timeout_seconds=seconds, what=what)
+        return time.monotonic() - started
+
+    def open_refunds(self) -> int:
+        """Return how many refunds have not come to an end."""
+        from refund_plugin.refunds.models import Refund
+        from refund_plugin.refunds.states import HELD
+
+        return Refund.objects.filter(state__in=HELD).count()
+
+    def until_settled(self, *, seconds: float) -> float:
+        """Wait until every refund has come to an end."""
+        return self.until(lambda: self.open_refunds() == 0, seconds=seconds, what="every refund came to an end")
