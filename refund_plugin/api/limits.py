@@ -5,12 +5,16 @@ of a thousand fields would keep a processor busy for a minute.
 
 Strawberry's own depth and alias limiters walk a fragment again at every spread, so that a small document of fragments that
 spread each other twice keeps them busy for ever. Here every fragment is measured once.
+
+A shop sends the same few documents over and over, so the last ones are remembered as parsed and found valid. Strawberry's
+extensions for this hold the memory, but would validate before the size is known, so they are called from here.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from graphql import (
@@ -23,7 +27,7 @@ from graphql import (
     SelectionSetNode,
 )
 from graphql import FieldNode as Field
-from strawberry.extensions import MaskErrors, SchemaExtension
+from strawberry.extensions import MaskErrors, ParserCache, SchemaExtension, ValidationCache
 
 from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
@@ -32,6 +36,10 @@ logger = logging.getLogger(__name__)
 
 MAX_ALIASES = 15
 MAX_FIELDS = 300
+
+REMEMBERED = 64
+_parse = ParserCache(maxsize=REMEMBERED).cached_parse_document
+_validate = ValidationCache(maxsize=REMEMBERED).cached_validate_document
 
 
 class Size(NamedTuple):
@@ -96,12 +104,24 @@ class QueryLimits(SchemaExtension):
         self.execution_context.parse_options["max_tokens"] = settings().graphql_max_tokens
         yield
 
+    def on_parse(self) -> Iterator[None]:
+        """Parse, unless the text is remembered."""
+        context = self.execution_context
+        if context.query and context.graphql_document is None:
+            with suppress(GraphQLError):  # the schema parses it again, and tells what is wrong with it
+                context.graphql_document = _parse(context.query, **context.parse_options)
+        yield
+
     def on_validate(self) -> Iterator[None]:
-        """Refuse what is too large, in place of validating it."""
-        document = self.execution_context.graphql_document
-        error = check_size(document) if document else None
-        if error:
-            self.execution_context.pre_execution_errors = [error]  # with an error at hand the schema does not validate
+        """Refuse what is too large, in place of validating it; validate the rest, unless it is remembered as valid."""
+        context = self.execution_context
+        document = context.graphql_document
+        if document and context.pre_execution_errors is None:
+            error = check_size(document)
+            if error:
+                context.pre_execution_errors = [error]  # with a list at hand, even an empty one, the schema does not validate
+            elif not _validate(context.schema._schema, document, context.validation_rules):
+                context.pre_execution_errors = []
         yield
 
 

@@ -21,6 +21,34 @@ def test_a_query_that_is_nested_too_deeply_is_refused(send, settings):
     assert "3 levels" in failure(send('{ refundRequest(token: "x") { lines { line { sku } } } }'))
 
 
+@pytest.mark.parametrize(("setting", "limit", "reason"), [("GRAPHQL_MAX_DEPTH", 2, "2 levels"), ("GRAPHQL_MAX_TOKENS", 9, "9 tokens")])
+def test_a_query_that_was_answered_before_is_measured_again_when_a_limit_changes(send, settings, setting, limit, reason):
+    query = '{ refundRequest(token: "x") { amount { minorAmount } } }'
+    assert not send(query).body.get("errors")
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, setting: limit}
+    assert reason in failure(send(query))
+
+
+@pytest.mark.parametrize("query", ["{ nothing }", "{ refundPolicy { title }", "{ refundRequest(id: 5.5) { id } }"])
+def test_a_wrong_query_gets_the_same_answer_however_often_it_comes(send, query):
+    first = send(query).body
+    assert first["errors"]
+    assert [send(query).body for _time in range(2)] == [first, first]
+
+
+def test_a_query_is_read_once_and_answered_each_time_with_its_own_variables(send, monkeypatch):
+    query = "query($key: String!) { refundRequest(token: $key) { reference } other: __typename }"
+    send(query, {"key": "x"})
+
+    def read_again(*args, **kwargs):
+        raise AssertionError("a query that is remembered was read again")
+
+    monkeypatch.setattr("strawberry.schema.schema.parse", read_again)
+    monkeypatch.setattr("strawberry.schema.schema.validate", read_again)
+    assert send(query, {"key": "y"}).body == {"data": {"refundRequest": None, "other": "Query"}}
+    assert send(query).body["errors"]  # a variable is missing
+
+
 def test_depth_is_counted_through_fragments(send, settings):
     settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GRAPHQL_MAX_DEPTH": 3}
     query = """
