@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 
-from demo.shop.celery import app
-from tests.faults import hooks
+import django
 
-app.autodiscover_tasks(force=True)
+from demo.shop.celery import app
+
+django.setup()  # Celery would do it later, and what counts the calls knows the engine
+
+from tests.faults import hooks  # noqa: E402
+
 hooks.count_calls(os.environ["REFUND_FAULTS_CALLS"])
 
 __all__ = ["app"]

@@ -86,7 +86,7 @@ def _copy(refund: Refund, count: int) -> None:
         tops = [_next(model, count) for model in (Purchase, PurchaseLine, Payment, Decision)]
         cursor.execute(
             f"CREATE TEMP TABLE copies ON COMMIT DROP AS SELECT n, gen_random_uuid() AS refund, gen_random_uuid() AS request, "
-            f"gen_random_uuid() AS movement, {', '.join(f'n + {top} AS {name}' for name, top in zip(numbers, tops, strict=True))} "
+            f"{', '.join(f'n + {top} AS {name}' for name, top in zip(numbers, tops, strict=True))} "
             f"FROM generate_series(1, {count}) AS n"
         )
     _clone(Purchase, purchase.pk, id="purchase_id", number=f"'{purchase.number}-' || n")
@@ -118,10 +118,15 @@ def _copy(refund: Refund, count: int) -> None:
         (Allocation, refund.allocations.get(), {"refund_id": "refund", "line_id": "purchaseline_id"}),
     ):
         _clone(model, found.pk, id=f"n + {_next(model, count)}", **changes)
-    if apps.is_installed("refund_plugin") and "ledgerentry" in apps.all_models["refund_plugin"]:
-        entries = apps.get_model("refund_plugin", "LedgerEntry")
-        for entry in entries._default_manager.filter(refund=refund):
-            _clone(entries, entry.pk, id=f"n + {_next(entries, count)}", movement="movement", refund_id="refund", payment_id="payment_id")
+    if "ledgerentry" in apps.all_models["refund_plugin"]:
+        table = apps.get_model("refund_plugin", "LedgerEntry")._meta.db_table
+        with connection.cursor() as cursor:  # all at once, because the database looks whether what is added balances
+            cursor.execute(
+                f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(t) || jsonb_build_object("
+                f"'id', nextval(pg_get_serial_sequence('{table}', 'id')), 'movement', md5(t.movement::text || n)::uuid, "
+                f"'refund_id', refund, 'payment_id', payment_id))).* FROM copies, {table} t WHERE t.refund_id = %s",
+                [refund.pk],
+            )
 
 
 def _next(model: type[Model], count: int) -> int:

@@ -6,7 +6,24 @@ from importlib import import_module
 
 from tests.faults.figures import Row
 
-_ROWS = (("lost-answers", "10,000 refunds, 30 % of answers dropped after commit", "0 paid twice, 0 lost", "lost_answers"),)
+_ROWS = (
+    ("lost-answers", "10,000 refunds, 30 % of answers dropped after commit", "0 paid twice, 0 lost", "lost_answers"),
+    ("kills", "SIGKILL of a worker at every boundary, 100 rounds each", "exactly one gateway refund each", "kills"),
+    (
+        "two-payments",
+        "two requests racing for one line of a purchase with two payments",
+        "the line is paid once",
+        "races:one_line_of_two_payments",
+    ),
+    ("clients", "64 clients racing for one payment", "refunded + reserved never above captured", "races:many_clients_of_one_payment"),
+    ("flush", "broker flushed with 1,000 waiting", "all driven again within 60 s", "broker:flushed"),
+    ("worker-killed", "whole worker killed", "its work resumed within 30 s", "broker:worker_killed"),
+    ("rate-limited", "50 % of calls answered 429", "0 ended as failed", "rate_limit"),
+    ("database", "PostgreSQL restarted mid-batch; deadlocks forced", "0 lost, 0 twice", "database"),
+    ("clocks", "clock one hour off; a lease holder that wakes late", "0 writes pass", "clocks"),
+    ("transactions", "a gateway call with a transaction open", "0 (instrumented)", "counted:calls_in_transactions"),
+    ("ledger", "ledger after every run above", "debits = credits", "counted:ledger"),
+)
 NAMES = tuple(name for name, _title, _must, _module in _ROWS)
 
 

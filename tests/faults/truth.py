@@ -51,7 +51,10 @@ def find(scene: Scene, *, all_paid: bool = True) -> Truth:
     truth = Truth()
     _compare(truth, gateway, all_paid=all_paid)
     truth.problems += [*_wrong_balances(), *_above_captured(gateway)]
-    truth.movements = _check_ledger(truth.problems)
+    truth.movements, unbalanced = _check_ledger()
+    truth.problems += unbalanced
+    if truth.movements:
+        scene.world.ledgers.append((truth.movements, unbalanced))
     return truth
 
 
@@ -157,15 +160,15 @@ def _above_captured(gateway: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _check_ledger(problems: list[str]) -> int:
-    """Add up the ledger by movement and compare what it says is held and gone with the refunds; return how many movements it has."""
+def _check_ledger() -> tuple[int, list[str]]:
+    """Add up the ledger by movement; return how many movements it has, and those whose debits and credits differ."""
     if "ledgerentry" not in apps.all_models["refund_plugin"]:
-        return 0
+        return 0, []
     unbalanced = _rows(
         """
         SELECT movement, currency, sum(debit_minor), sum(credit_minor) FROM refund_plugin_ledgerentry
         GROUP BY movement, currency HAVING sum(debit_minor) <> sum(credit_minor)
         """
     )
-    problems += [f"ledger movement {row[0]}: debits {row[2]}, credits {row[3]} {row[1]}" for row in unbalanced]
-    return int(_rows("SELECT count(DISTINCT movement) FROM refund_plugin_ledgerentry")[0][0])
+    problems = [f"ledger movement {row[0]}: debits {row[2]}, credits {row[3]} {row[1]}" for row in unbalanced]
+    return int(_rows("SELECT count(DISTINCT movement) FROM refund_plugin_ledgerentry")[0][0]), problems

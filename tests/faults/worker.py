@@ -76,7 +76,6 @@ def _be(order: dict[str, Any]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.stdin = open(0, closefd=False)
         random.seed(order["name"])
         _configure(order)
         _run(order)

@@ -157,6 +157,7 @@ class World:
         if keep_logs:
             self._stack.callback(shutil.copytree, self.folder, keep_logs, dirs_exist_ok=True)
         self.calls = self.folder / "calls"
+        self.ledgers: list[tuple[int, list[str]]] = []  # of each row: how many movements, and what was wrong with them
         self._rows = 0
 
     def __enter__(self) -> Self:
@@ -174,6 +175,7 @@ class World:
         self.postgres = self._stack.enter_context(PrivatePostgres())
         self.redis = self._stack.enter_context(PrivateRedis())
         os.environ |= {
+            "SHOP_STATE_DIR": str(self.folder / "state"),
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             "REFUND_TEST_DATABASE": self.postgres.url,
             "REFUND_TEST_DATABASE_NAME": "faults",
@@ -189,9 +191,10 @@ class World:
             import django
 
             django.setup()
-            import demo.shop.celery  # noqa: F401  (doorbells ring at this broker)
             from django.core.management import call_command
             from django.db import connections
+
+            import demo.shop.celery  # noqa: F401  (doorbells ring at this broker)
 
             call_command("migrate", verbosity=0, interactive=False, run_syncdb=not self._migrations)
             connections.close_all()
