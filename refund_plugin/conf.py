@@ -40,6 +40,10 @@ class Settings:
         lease_seconds: how long a worker may hold a claimed refund before another may take it over.
         key_replay_hours: how long an idempotency key may be replayed (Stripe keeps keys for at least 24 h).
         claim_batch: how many refunds a worker claims at once.
+        concurrent_calls: how many calls to a gateway one worker makes at the same time.
+        rate_per_second: calls to one endpoint of an account in a second, all workers together; 0 means no limit.
+        breaker_failures: timeouts and server errors in a row after which an account is left alone for a while.
+        breaker_seconds: how long, the first time; it doubles while the gateway stays silent, up to two minutes.
         sweep_seconds: how often the periodic sweep looks for work nobody rang for.
         doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
         retry_base_seconds, retry_max_seconds: backoff between attempts.
@@ -65,11 +69,15 @@ class Settings:
     reply_to: str = ""
     lease_seconds: int = 60
     key_replay_hours: int = 20
-    claim_batch: int = 20
+    claim_batch: int = 50
+    concurrent_calls: int = 16
+    rate_per_second: float = 25.0
+    breaker_failures: int = 8
+    breaker_seconds: float = 10.0
     sweep_seconds: int = 5
     doorbell_timeout_seconds: float = 0.5
     retry_base_seconds: float = 2.0
-    retry_max_seconds: float = 900.0
+    retry_max_seconds: float = 240.0
     limit_lookup: Limit = Limit(20, 600)
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)

@@ -2,17 +2,19 @@
 
 from refund_plugin.api.models import ServiceToken
 from refund_plugin.events.models import Delivery, Event, Heartbeat
-from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.models import GatewayAccount, RateSlot
 from refund_plugin.limits.models import Counter
 from refund_plugin.messaging.models import Message
 from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
-from refund_plugin.refunds.models import Allocation, Attempt, Decision, Refund, RefundRequest, RequestLine
+from refund_plugin.refunds.ledger.models import LedgerEntry
+from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
 __all__ = [
     "AccessEvent",
+    "Alert",
     "Allocation",
     "Attempt",
     "Counter",
@@ -22,6 +24,7 @@ __all__ = [
     "Event",
     "GatewayAccount",
     "Heartbeat",
+    "LedgerEntry",
     "Message",
     "Payment",
     "Policy",
@@ -29,6 +32,7 @@ __all__ = [
     "PolicyVersion",
     "Purchase",
     "PurchaseLine",
+    "RateSlot",
     "Refund",
     "RefundRequest",
     "RequestLine",

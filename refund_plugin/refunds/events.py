@@ -6,6 +6,8 @@ from refund_plugin.actor import Actor
 from refund_plugin.events.services import DomainEvent
 from refund_plugin.refunds.models import Refund, RefundRequest
 
+DRIVE = "refund_plugin.drive_refunds"  # the task that workers are woken for
+
 REQUEST_SUBMITTED = "request_submitted"
 REQUEST_APPROVED = "request_approved"
 REQUEST_DECLINED = "request_declined"
@@ -20,6 +22,15 @@ REFUND_SUCCEEDED = "refund_succeeded"
 REFUND_FAILED = "refund_failed"
 REFUND_CANCELED = "refund_canceled"
 REFUND_ALERT = "refund_alert"
+REFUND_EXTERNAL = "refund_external"
+REFUND_MANUAL_CLAIMED = "refund_manual_claimed"
+REFUND_MANUAL_PAID = "refund_manual_paid"
+REFUND_RELEASED = "refund_released"
+REFUND_GIVEN_UP = "refund_given_up"
+DISPUTE_OPENED = "dispute_opened"
+DISPUTE_WON = "dispute_won"
+DISPUTE_LOST = "dispute_lost"
+ALERT_RAISED = "alert_raised"
 
 
 def request_event(kind: str, request: RefundRequest, actor: Actor, **payload: object) -> DomainEvent:
@@ -28,6 +39,6 @@ def request_event(kind: str, request: RefundRequest, actor: Actor, **payload: ob
 
 
 def refund_event(kind: str, refund: Refund, actor: Actor, **payload: object) -> DomainEvent:
-    """Return an event about one refund; the refund's request is loaded with it."""
+    """Return an event about one refund."""
     data = {"refund": str(refund.pk), "amount_minor": refund.amount_minor, "currency": refund.currency, **payload}
-    return DomainEvent(kind=kind, store_id=refund.request.store_id, case=refund.request_id, actor=actor, payload=data)
+    return DomainEvent(kind=kind, store_id=refund.store_id, case=refund.request_id, actor=actor, payload=data)

@@ -1,15 +1,17 @@
 """Send what is reserved and find out about what is unknown. Rows are the queue; claims are leases with a fencing number.
 
-Order of things, each step committed before the next: claim -> attempt row -> call (no transaction open) -> answer. A worker
-that dies in between leaves a claim that expires; whoever takes it over treats the call as one that may have been executed.
+Order of things, each step committed before the next: claim -> attempt rows -> calls (no transaction open) -> answers. A worker
+that dies in between leaves claims that expire; whoever takes them over treats a call as one that may have been executed.
+`calls.py` makes the calls of many claims at the same time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -20,18 +22,21 @@ from refund_plugin.actor import SYSTEM
 from refund_plugin.conf import settings
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.events.services import record
-from refund_plugin.gateways.base import AnswerKind, Gateway, GatewayAnswer, RefundCommand, refuse_inside_transaction
+from refund_plugin.gateways.answers import Operation
+from refund_plugin.gateways.base import AnswerKind, Gateway, RefundCommand
+from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for, hold_account
 from refund_plugin.money import Money
 from refund_plugin.refunds import events
-from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund
-from refund_plugin.refunds.outcomes import Call, record_answer
-from refund_plugin.refunds.states import HELD, RefundState
+from refund_plugin.refunds.absence import absent_twice, purpose_of
+from refund_plugin.refunds.locks import for_update
+from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, WaitsFor
+from refund_plugin.refunds.outcomes import Call
+from refund_plugin.refunds.states import DRIVEN, RefundState
 
 logger = logging.getLogger(__name__)
 
 BUSY_PAYMENT_SECONDS = 0.5
-ABSENT_CHECK_SECONDS = 600
 READS = (AttemptPurpose.RETRIEVE, AttemptPurpose.LIST)
 
 
@@ -43,43 +48,54 @@ class Claim:
     fence: int
 
 
-def drive_refunds(*, limit: int = 1000) -> int:
-    """Work on everything that is due, up to `limit` refunds; return how many calls were made."""
-    calls = 0
-    while calls < limit:
-        claims = claim_due(batch=min(settings().claim_batch, limit - calls))
-        if not claims:
-            break
-        for claim in claims:
-            calls += work_on(claim)
-    return calls
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A call whose attempt row is committed, and all that is needed to make it."""
+
+    refund_id: UUID
+    call: Call
+    gateway: Gateway
+    command: RefundCommand
+    captured: Money
+    gateway_refund_id: str
 
 
-def claim_due(*, batch: int) -> list[Claim]:
-    """Lease up to `batch` due refunds. Locks refunds only, and commits."""
+def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_first: bool = False) -> list[Claim]:
+    """Lease up to `batch` due refunds. Locks refunds only, and commits.
+
+    Args:
+        account: only refunds over this one.
+        unknown_first: prefer what may have been executed; to find out whether a gateway is back.
+    """
     with transaction.atomic(durable=True):
         now = clock.database_now()
-        rows = _due(now).order_by("due_at", "id")
+        rows = _due(now) if account is None else _due(now).filter(account=account)
+        order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if unknown_first else []
+        rows = rows.order_by(*order, "due_at", "id")
         if connection.features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True, of=("self",))
-        found = list(rows.values_list("pk", "lease_until")[:batch])
+            rows = for_update(rows, skip_locked=True)
+        found = list(rows.values_list("pk", "lease_until", "fence")[:batch])
         if not found:
             return []
-        expired = [pk for pk, lease in found if lease is not None]
+        expired = [pk for pk, lease, _fence in found if lease is not None]
         if expired:
             _do_expire(expired, now)
-        ids = [pk for pk, _lease in found]
-        _due(now).filter(pk__in=ids).update(
+        ids = [pk for pk, _lease, _fence in found]
+        # guarded again: where rows cannot be skipped, somebody may have been faster
+        won = _due(now).filter(pk__in=ids)
+        if not connection.features.has_select_for_update_skip_locked:
+            ids = list(won.values_list("pk", flat=True))
+        won.update(
             fence=F("fence") + 1,
             lease_until=now + timedelta(seconds=settings().lease_seconds),
             state=Case(When(state=RefundState.RESERVED, then=Value(RefundState.PROCESSING.value)), default=F("state")),
         )
-        return [Claim(pk, fence) for pk, fence in Refund.objects.filter(pk__in=ids).order_by("due_at", "id").values_list("pk", "fence")]
+        return [Claim(pk, fence + 1) for pk, _lease, fence in found if pk in ids]
 
 
 def _due(now: datetime) -> QuerySet[Refund]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    return Refund.objects.filter(free, state__in=HELD, due_at__lte=now, account__on_hold=False)
+    return Refund.objects.filter(free, state__in=DRIVEN, waits_for=WaitsFor.NOTHING, due_at__lte=now, account__on_hold=False)
 
 
 def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
@@ -95,63 +111,85 @@ def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
         record(*(events.refund_event(events.REFUND_UNKNOWN, refund, SYSTEM, code="lease_expired") for refund in lost), now=now)
 
 
-def work_on(claim: Claim) -> int:
-    """Make the one call that a claimed refund needs next; return 1 when the gateway was called."""
-    started = begin_attempt(claim)
-    if started is None:
-        return 0
-    call, command, gateway, refund = started
-    answer = call_gateway(gateway, call.purpose, command, refund.gateway_refund_id)
-    if answer is None:
-        _record_absent(claim, call)
-    else:
-        record_answer(refund_id=claim.refund_id, answer=answer, call=call, now=clock.now())
-    return 1
-
-
-def begin_attempt(claim: Claim) -> tuple[Call, RefundCommand, Gateway, Refund] | None:
-    """Commit the attempt row, and freeze what will be sent at the first one; None when the claim cannot be used now."""
+def begin_attempts(claims: Sequence[Claim]) -> list[Started]:
+    """Commit the attempt rows, and freeze what will be sent at the first one; claims that cannot be used now are given back."""
     try:
-        with transaction.atomic(durable=True):
-            refund = Refund.objects.select_for_update(of=("self",)).select_related("payment", "account", "request").get(pk=claim.refund_id)
-            now = clock.database_now()
-            if refund.fence != claim.fence or refund.state not in HELD or (refund.lease_until and refund.lease_until < now):
-                return None
-            gateway = gateway_for(refund.account)
-            refund.lease_until = now + timedelta(seconds=settings().lease_seconds)
-            purpose = purpose_of(refund, now)
-            if refund.command is None:
-                refund.command = freeze_command(refund)
-            refund.attempt_count += 1
-            refund.first_sent_at = refund.first_sent_at or now
-            refund.save(update_fields=["command", "attempt_count", "first_sent_at", "lease_until"])
-            attempt = Attempt.objects.create(
-                refund=refund,
-                payment=refund.payment,
-                number=refund.attempt_count,
-                fence=claim.fence,
-                purpose=purpose,
-                started_at=now,
-            )
-    except IntegrityError:  # another refund of this payment is in flight
-        _end_abandoned(claim)
-        _give_back(claim, seconds=BUSY_PAYMENT_SECONDS)
-        return None
+        return _begin(claims)
+    except IntegrityError:  # another refund of one of these payments is in flight
+        if len(claims) > 1:
+            return [started for claim in claims for started in begin_attempts([claim])]
+        give_back(claims, seconds=BUSY_PAYMENT_SECONDS)
+        return []
+
+
+def _begin(claims: Sequence[Claim]) -> list[Started]:
+    fences = {claim.refund_id: claim.fence for claim in claims}
+    with transaction.atomic(durable=True):
+        now = clock.database_now()
+        rows = for_update(Refund.objects.order_by("pk")).select_related("payment", "account", "request").filter(pk__in=list(fences))
+        usable = [row for row in rows if row.fence == fences[row.pk] and row.state in DRIVEN and row.lease_until and row.lease_until >= now]
+        free, busy = _one_per_payment(usable)
+        begun = [(refund, attempt) for refund in free if (attempt := _attempt(refund, now)) is not None]
+        if begun:
+            refunds = [refund for refund, _attempt in begun]
+            fields = ["command", "attempt_count", "first_sent_at", "lease_until", "absent_since", "absent_at"]
+            Refund.objects.bulk_create(refunds, update_conflicts=True, unique_fields=["pk"], update_fields=fields)
+            Attempt.objects.bulk_create(attempt for _refund, attempt in begun)
+    unused = {refund.pk for refund in usable} - {refund.pk for refund, _attempt in begun} - {refund.pk for refund in busy}
+    give_back([claim for claim in claims if claim.refund_id in unused], seconds=0)
+    if busy:
+        _end_abandoned({refund.payment_id for refund in busy})
+        give_back([Claim(refund.pk, refund.fence) for refund in busy], seconds=BUSY_PAYMENT_SECONDS)
+    return [_started(refund, attempt) for refund, attempt in begun]
+
+
+def _one_per_payment(refunds: Iterable[Refund]) -> tuple[list[Refund], list[Refund]]:
+    """Split into refunds that may go now, and those of a payment that has a call in flight (invariant 3)."""
+    refunds = list(refunds)
+    in_flight = Attempt.objects.filter(payment__in={refund.payment_id for refund in refunds}, ended_at__isnull=True)
+    taken = set(in_flight.values_list("payment_id", flat=True))
+    free, busy = [], []
+    for refund in refunds:
+        (busy if refund.payment_id in taken else free).append(refund)
+        taken.add(refund.payment_id)
+    return free, busy
+
+
+def _attempt(refund: Refund, now: datetime) -> Attempt | None:
+    """Prepare a refund for its next call and return the call's unsaved row; None when nothing may be sent."""
+    try:
+        gateway = gateway_for(refund.account)
     except GatewayMisconfigured as error:
-        _give_back(claim, seconds=0)
-        hold_account(Refund.objects.select_related("account").get(pk=claim.refund_id).account, reason=str(error))
+        hold_account(refund.account, reason=str(error))
         return None
-    return Call(attempt.pk, claim.fence, purpose), load_command(refund.command), gateway, refund
+    stopped = bool(refund.payment.over_minor)
+    purpose = purpose_of(refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=stopped)
+    if purpose == AttemptPurpose.SEND and stopped:
+        Refund.objects.filter(pk=refund.pk).update(
+            waits_for=WaitsFor.PERSON, needs_person="more is gone from this payment than was captured"
+        )
+        return None
+    if refund.command is None:
+        refund.command = freeze_command(refund)
+    if purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY) and not absent_twice(refund):
+        refund.absent_since = refund.absent_at = None  # it may arrive now, so listings begin anew
+    if purpose not in READS:
+        refund.first_sent_at = refund.first_sent_at or now
+    refund.attempt_count += 1
+    refund.lease_until = now + timedelta(seconds=settings().lease_seconds)
+    return Attempt(refund=refund, payment=refund.payment, number=refund.attempt_count, fence=refund.fence, purpose=purpose, started_at=now)
 
 
-def purpose_of(refund: Refund, now: datetime) -> AttemptPurpose:
-    """Return which call a refund needs: a key is replayed only while the gateway surely knows it, else we look."""
-    if refund.state == RefundState.PENDING:
-        return AttemptPurpose.RETRIEVE if refund.gateway_refund_id else AttemptPurpose.LIST
-    young = refund.first_sent_at is None or now - refund.first_sent_at < timedelta(hours=settings().key_replay_hours)
-    if refund.state == RefundState.UNKNOWN:
-        return AttemptPurpose.REPLAY if young else AttemptPurpose.LIST
-    return AttemptPurpose.SEND
+def _started(refund: Refund, attempt: Attempt) -> Started:
+    assert refund.command is not None
+    return Started(
+        refund_id=refund.pk,
+        call=Call(attempt.pk, attempt.fence, attempt.purpose),
+        gateway=gateway_for(refund.account),
+        command=load_command(refund.command),
+        captured=Money(refund.payment.captured_minor, refund.payment.currency),
+        gateway_refund_id=refund.gateway_refund_id,
+    )
 
 
 def freeze_command(refund: Refund) -> dict[str, object]:
@@ -162,10 +200,11 @@ def freeze_command(refund: Refund) -> dict[str, object]:
         "gateway_payment_id": refund.payment.gateway_payment_id,
         "amount_minor": refund.amount_minor,
         "currency": refund.currency,
+        "operation": refund.operation,
         "reason": "requested_by_customer",
         "metadata": {
             "refund_id": str(refund.pk),
-            "reference": refund.request.reference,
+            "reference": refund.request.reference if refund.request else "",
             "installation": settings().installation,
         },
     }
@@ -180,62 +219,44 @@ def load_command(stored: Mapping[str, object]) -> RefundCommand:
         idempotency_key=str(stored["idempotency_key"]),
         gateway_payment_id=str(stored["gateway_payment_id"]),
         amount=Money(int(str(stored["amount_minor"])), str(stored["currency"])),
+        operation=cast(Operation, str(stored["operation"])),
         reason=str(stored["reason"]),
         metadata={str(key): str(value) for key, value in metadata.items()},
     )
 
 
-def call_gateway(gateway: Gateway, purpose: str, command: RefundCommand, gateway_refund_id: str) -> GatewayAnswer | None:
-    """Make the call, with no transaction open; None means that a complete listing does not have our refund."""
-    refuse_inside_transaction()
-    try:
-        if purpose == AttemptPurpose.RETRIEVE:
-            return gateway.retrieve(gateway_refund_id)
-        if purpose == AttemptPurpose.LIST:
-            return gateway.find(gateway_payment_id=command.gateway_payment_id, refund_id=command.refund_id)
-        return gateway.refund(command)
-    except Exception as error:  # a defect in an adapter must read as "nobody knows", never as "failed"
-        logger.exception("gateway %s broke during %s", gateway.kind, purpose)
-        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="adapter_error", message=type(error).__name__)
+def give_back(claims: Sequence[Claim], *, seconds: float) -> None:
+    """Return claims that made no call."""
+    if not claims:
+        return
+    due_at = clock.database_now() + timedelta(seconds=seconds)
+    for claim in claims:
+        Refund.objects.filter(pk=claim.refund_id, fence=claim.fence).update(
+            lease_until=None,
+            due_at=due_at,
+            state=Case(
+                When(state=RefundState.PROCESSING, maybe_executed=False, then=Value(RefundState.RESERVED.value)),
+                When(state=RefundState.PROCESSING, then=Value(RefundState.UNKNOWN.value)),
+                default=F("state"),
+            ),
+        )
 
 
-def _record_absent(claim: Claim, call: Call) -> None:
-    """The gateway does not list it. Absence alone proves nothing yet, so it stays unknown and a person is told."""
-    with transaction.atomic(durable=True):
-        now = clock.database_now()
-        Attempt.objects.filter(pk=call.attempt_id).update(ended_at=now, answer="absent")
-        refund = Refund.objects.select_for_update(of=("self",)).select_related("request").get(pk=claim.refund_id)
-        if refund.fence != claim.fence:
-            return
-        if not refund.needs_person:
-            refund.needs_person = "not in the gateway's listing"
-            record(events.refund_event(events.REFUND_ALERT, refund, SYSTEM, why=refund.needs_person), now=now)
-        refund.lease_until, refund.due_at = None, now + timedelta(seconds=ABSENT_CHECK_SECONDS)
-        refund.save(update_fields=["needs_person", "lease_until", "due_at"])
-
-
-def _end_abandoned(claim: Claim) -> None:
-    """End calls on the claim's payment whose worker died after somebody else had told how their refund ended.
+def _end_abandoned(payment_ids: Collection[int]) -> None:
+    """End calls on these payments whose worker died after somebody else had told how their refund ended.
 
     Such a refund is never claimed again, so nobody else would end the call, and it would block the payment for good.
     """
     now = clock.database_now()
-    payment = Refund.objects.filter(pk=claim.refund_id).values("payment")
-    settled = Refund.objects.filter(payment__in=payment, lease_until__lt=now).exclude(state__in=HELD)
+    settled = Refund.objects.filter(payment__in=payment_ids, lease_until__lt=now).exclude(state__in=DRIVEN)
     Attempt.objects.filter(refund__in=settled, ended_at__isnull=True).update(
         ended_at=now, answer=AnswerKind.MAYBE_EXECUTED, code="lease_expired"
     )
 
 
-def _give_back(claim: Claim, *, seconds: float) -> None:
-    """Return a claim that made no call."""
-    due_at = clock.database_now() + timedelta(seconds=seconds)
-    Refund.objects.filter(pk=claim.refund_id, fence=claim.fence).update(
-        lease_until=None,
-        due_at=due_at,
-        state=Case(
-            When(state=RefundState.PROCESSING, maybe_executed=False, then=Value(RefundState.RESERVED.value)),
-            When(state=RefundState.PROCESSING, then=Value(RefundState.UNKNOWN.value)),
-            default=F("state"),
-        ),
-    )
+def wake_account(account_id: int) -> None:
+    """Let everything that waits for an account be tried at once: it answers again."""
+    now = clock.database_now()
+    Refund.objects.filter(account_id=account_id, state__in=(RefundState.RESERVED, RefundState.UNKNOWN), due_at__gt=now).exclude(
+        absent_since__isnull=False
+    ).update(due_at=now)

@@ -9,10 +9,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.guards import Transitions
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.policies.models import PolicyVersion
-from refund_plugin.refunds.states import RefundState, RequestState
+from refund_plugin.refunds.states import STATE_CHANGES, RefundState, RequestState
 from refund_plugin.stores.models import Store
 
 
@@ -138,20 +139,42 @@ class RefundOrigin(models.TextChoices):
     EXTERNAL = "external", _("gateway dashboard")
 
 
+class Operation(models.TextChoices):
+    """What the gateway is asked to do."""
+
+    REFUND = "refund", _("refund")
+    CANCEL_PAYMENT = "cancel_payment", _("cancel the uncaptured payment")
+
+
+class WaitsFor(models.TextChoices):
+    """Why a refund that is reserved may not be sent yet."""
+
+    NOTHING = "", _("nothing")
+    SUBSCRIPTION = "subscription", _("the end of the subscription")
+    PERSON = "person", _("a person")
+
+
 class Refund(models.Model):
-    """One movement of money on one payment = one object at the gateway = one key, for life."""
+    """One movement of money on one payment = one object at the gateway = one key, for life.
+
+    A refund found at the gateway that nobody here asked for has the origin `external`, and neither request nor decision.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    request = models.ForeignKey(RefundRequest, models.PROTECT, related_name="refunds")
-    decision = models.ForeignKey(Decision, models.PROTECT, related_name="refunds")
+    store = models.ForeignKey(Store, models.PROTECT, related_name="refunds")
+    request = models.ForeignKey(RefundRequest, models.PROTECT, null=True, blank=True, related_name="refunds")
+    decision = models.ForeignKey(Decision, models.PROTECT, null=True, blank=True, related_name="refunds")
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
     account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="refunds")
     livemode = models.BooleanField()
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
-    state = models.CharField(_("state"), max_length=12, choices=RefundState, default=RefundState.RESERVED)
+    state = models.CharField(_("state"), max_length=16, choices=RefundState, default=RefundState.RESERVED)
     origin = models.CharField(max_length=10, choices=RefundOrigin, default=RefundOrigin.ENGINE)
+    operation = models.CharField(max_length=16, choices=Operation, default=Operation.REFUND)
     supersedes = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="successor")
+    owed = models.BooleanField(default=True, help_text="A debt to the customer stands behind it: not canceled, given up or superseded.")
+    waits_for = models.CharField(max_length=12, choices=WaitsFor, blank=True, default=WaitsFor.NOTHING)
     idempotency_key = models.CharField(max_length=255, unique=True)
     command = models.JSONField(null=True, help_text="What is sent, frozen at the first attempt.")
     gateway_refund_id = models.CharField(max_length=255, blank=True)
@@ -164,9 +187,19 @@ class Refund(models.Model):
     lease_until = models.DateTimeField(null=True)
     fence = models.PositiveIntegerField(default=0)
     first_sent_at = models.DateTimeField(null=True)
+    list_first = models.BooleanField(default=False, help_text="Look into the gateway's listing before sending, as after a restore.")
+    listed_at = models.DateTimeField(null=True, help_text="When a complete listing before the first sending did not have it.")
+    absent_since = models.DateTimeField(null=True, help_text="The first complete listing without it since it was last sent.")
+    absent_at = models.DateTimeField(null=True, help_text="The last complete listing without it since it was last sent.")
+    key_known_at = models.DateTimeField(null=True, help_text="When the gateway said that it knows the key.")
+    stored_error = models.BooleanField(default=False, help_text="The gateway keeps an error under the key: a replay tells nothing new.")
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
     needs_person = models.CharField(max_length=200, blank=True, help_text="Why a person must look at the money.")
+    claimed_by_id = models.CharField(max_length=64, blank=True, help_text="Who pays it by hand.")
+    claimed_by_label = models.CharField(max_length=200, blank=True)
+    claimed_at = models.DateTimeField(null=True)
+    proof = models.JSONField(null=True, help_text="How it was paid by hand: method, reference, day, note.")
 
     class Meta:
         verbose_name = _("refund")
@@ -174,12 +207,20 @@ class Refund(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
             models.CheckConstraint(condition=Q(state__in=RefundState.values), name="refund_state_known"),
+            models.CheckConstraint(
+                condition=Q(origin=RefundOrigin.EXTERNAL) | Q(request__isnull=False, decision__isnull=False), name="refund_asked_for"
+            ),
             models.UniqueConstraint(
                 fields=["account", "livemode", "gateway_refund_id"], condition=~Q(gateway_refund_id=""), name="refund_gateway_id_once"
             ),
+            Transitions(name="refund_state_changes", field="state", allowed=STATE_CHANGES),
         ]
         indexes = [
-            models.Index(fields=["due_at"], condition=Q(state__in=["reserved", "processing", "unknown", "pending"]), name="refund_due"),
+            models.Index(
+                fields=["account", "due_at"],
+                condition=Q(state__in=["reserved", "processing", "unknown", "pending"], waits_for=""),
+                name="refund_due",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -224,6 +265,7 @@ class AttemptPurpose(models.TextChoices):
     REPLAY = "replay"
     RETRIEVE = "retrieve"
     LIST = "list"
+    BURN = "burn"  # make the key useless, so that a late sender cannot pay
 
 
 class Attempt(models.Model):
@@ -250,3 +292,31 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.number}: {self.answer or 'in flight'}"
+
+
+class Alert(models.Model):
+    """One thing about money that a person must look at; `key` names it, and only one of a key is open at a time."""
+
+    store = models.ForeignKey(Store, models.PROTECT, null=True, blank=True, related_name="+")
+    kind = models.CharField(max_length=40, db_index=True)
+    key = models.CharField(max_length=120)
+    why = models.CharField(max_length=500)
+    refund = models.ForeignKey("Refund", models.PROTECT, null=True, blank=True, related_name="alerts")
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, blank=True, related_name="alerts")
+    account = models.ForeignKey(GatewayAccount, models.PROTECT, null=True, blank=True, related_name="alerts")
+    details = models.JSONField(default=dict, blank=True)
+    raised_at = models.DateTimeField(_("raised"))
+    looked_at = models.DateTimeField(_("looked at"), null=True, blank=True)
+    looked_by_id = models.CharField(max_length=64, blank=True)
+    looked_by_label = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        default_permissions = ()
+        ordering = ["-raised_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["key"], condition=Q(looked_at__isnull=True), name="refund_alert_open_once")]
+
+    def __str__(self) -> str:
+        return self.why

@@ -1,4 +1,4 @@
-"""Apply what a gateway said about a refund, whoever heard it: the worker's own call, a webhook, or a later question.
+"""Apply what a gateway said about refunds, whoever heard it: the worker's own call, a webhook, a listing, or a later question.
 
 Monotonic: the transition table decides; a fact told twice, or late, or out of order, ends in the same state.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,16 +15,19 @@ from uuid import UUID
 from django.db import transaction
 
 from refund_plugin import clock
-from refund_plugin.actor import Actor, ActorKind
+from refund_plugin.actor import SYSTEM, Actor, ActorKind
 from refund_plugin.conf import settings
+from refund_plugin.errors import ExceedsBalance, WrongState
+from refund_plugin.events import doorbell
 from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.services import hold_account
-from refund_plugin.refunds import events
-from refund_plugin.refunds.locks import lock_refund
-from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund
-from refund_plugin.refunds.release import move_balance
-from refund_plugin.refunds.states import ALERTS, HELD, RefundEvent, RefundState, next_state
+from refund_plugin.refunds import absence, events
+from refund_plugin.refunds.alerts import raise_alert
+from refund_plugin.refunds.balances import Balances
+from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
+from refund_plugin.refunds.retry import do_supersede
+from refund_plugin.refunds.states import ALERTS, DRIVEN, EXTERNAL_ROWS, FLAGS, HELD, OVER, REFUSED, RefundEvent, RefundState, next_state
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,8 @@ _EVENT_OF = {
     RefundState.SUCCEEDED: events.REFUND_SUCCEEDED,
     RefundState.FAILED: events.REFUND_FAILED,
     RefundState.CANCELED: events.REFUND_CANCELED,
+    RefundState.MANUAL_CLAIMED: events.REFUND_MANUAL_CLAIMED,
+    RefundState.MANUAL_PAID: events.REFUND_MANUAL_PAID,
 }
 
 
@@ -48,87 +54,244 @@ class Call:
     purpose: str
 
 
-def record_answer(*, refund_id: UUID, answer: GatewayAnswer, now: datetime, call: Call | None = None) -> Refund | None:
-    """Record an answer and move the refund as the transition table says.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody heard about a refund.
+
+    Attributes:
+        answer: None when a complete listing does not have the refund.
+        call: the worker's own call; None for a webhook or a reconciliation.
+        told_at: when the gateway made this statement (UTC), if it says so; an older one than the end is no news.
+    """
+
+    refund_id: UUID
+    answer: GatewayAnswer | None
+    call: Call | None = None
+    told_at: datetime | None = None
+
+
+def record_answer(
+    *, refund_id: UUID, answer: GatewayAnswer, now: datetime, call: Call | None = None, told_at: datetime | None = None
+) -> Refund | None:
+    """Record one answer; see `record_answers`.
+
+    Returns:
+        The refund after the change; None when there is no such refund.
+    """
+    refunds = record_answers([Told(refund_id, answer, call, told_at)], now=now)
+    return refunds[0] if refunds else None
+
+
+def record_answers(told: Sequence[Told], *, now: datetime) -> list[Refund]:
+    """Record answers and move their refunds as the transition table says, all in one transaction.
 
     A caller that lost its lease may still record a fact the gateway told it; its silence and refusals are dropped.
 
     Args:
-        call: the worker's own call; None for a webhook.
+        told: each refund at most once.
         now: UTC.
-    Returns:
-        The refund after the change; None when there is no such refund.
     """
     with transaction.atomic(durable=True):
-        refund = lock_refund(refund_id)
+        balances = Balances.lock(item.refund_id for item in told)
+        recorder = _Recorder(balances, now)
+        for item in told:
+            recorder.take(item)
+        recorder.write()
+    return list(balances.refunds.values())
+
+
+def do_apply(
+    balances: Balances, refund: Refund, event: RefundEvent, *, actor: Actor, now: datetime, code: str = "", message: str = ""
+) -> str | None:
+    """Move a locked refund as the table says for `event`; the caller writes the balances in the same transaction.
+
+    Returns:
+        The new state; None when the event is ignored in this state.
+    Raises:
+        WrongState: the table refuses the event in this state.
+    """
+    before = refund.state
+    if (before, event) in REFUSED:
+        raise WrongState
+    told: list[DomainEvent] = []
+    after = next_state(before, event, maybe_executed_before=refund.maybe_executed)
+    over_rose = False
+    if after is not None:
+        if event == RefundEvent.CANCEL:
+            balances.release(refund)
+        else:
+            over_rose = balances.move(refund, after)
+        if after in OVER:
+            refund.failure_code, refund.failure_message = code[:80], message[:500]
+        refund.settled_at = None if after in HELD else (refund.settled_at if after == before else now)
+        if after != before and after in _EVENT_OF:
+            told.append(events.refund_event(_EVENT_OF[RefundState(after)], refund, actor, code=code, was=before))
+    if (before, event) in FLAGS:
+        refund.needs_person = f"could not be stopped: {code or event.value}"[:200]
+    alarming = (before, event) in ALERTS and after != before
+    if alarming or over_rose or (before, event) in FLAGS:
+        why = f"{before} -> {after}" if after is not None else f"{event.value} while {before}"
+        told.append(events.refund_event(events.REFUND_ALERT, refund, actor, why=why, over=over_rose))
+        raise_alert(
+            kind="money_over" if over_rose else "refund_contradiction" if before != RefundState.SUCCEEDED else "refund_returned",
+            key=f"refund:{refund.pk}:{before}:{event.value}",
+            why=f"{refund.amount}: {why}" + (f" ({code})" if code else ""),
+            store_id=refund.store_id,
+            refund=refund,
+            payment=refund.payment,
+            now=now,
+        )
+    if over_rose:
+        _stop_unsent(balances, refund)
+    balances.touch(refund)
+    if told:
+        record(*told, now=now)
+    return after
+
+
+def _stop_unsent(balances: Balances, refund: Refund) -> None:
+    """More is gone than was captured: what was not sent on this payment waits for a person."""
+    stopped = {"waits_for": WaitsFor.PERSON, "needs_person": "more is gone from this payment than was captured"}
+    unsent = Refund.objects.filter(payment=refund.payment, state=RefundState.RESERVED)
+    unsent.exclude(pk__in=list(balances.refunds)).update(**stopped)
+    for other in balances.refunds.values():
+        if other.payment_id == refund.payment_id and other.state == RefundState.RESERVED:
+            other.waits_for, other.needs_person = WaitsFor.PERSON, stopped["needs_person"]
+            balances.touch(other)
+
+
+class _Recorder:
+    """Takes answers one by one and writes their consequences together."""
+
+    def __init__(self, balances: Balances, now: datetime) -> None:
+        self._balances = balances
+        self._now = now
+        self._database_now = clock.database_now()
+        self._attempts: list[Attempt] = []
+        self._absent: list[Refund] = []
+
+    def take(self, told: Told) -> None:
+        """Apply one answer in memory."""
+        refund = self._balances.refunds.get(told.refund_id)
         if refund is None:
-            return None
-        database_now = clock.database_now()
-        holds_claim = call is not None and call.fence == refund.fence
+            return
+        call, answer = told.call, told.answer
         if call is not None:
-            _end_attempt(call, answer, database_now)
-        if answer.kind in FACTS or holds_claim:
-            _apply(refund, answer, call=call, now=now)
+            self._end_attempt(call, answer)
+        holds_claim = call is not None and call.fence == refund.fence
+        if answer is None:
+            if holds_claim:
+                self._note_absent(refund)
+        elif answer.kind in FACTS:
+            self._apply_fact(refund, answer, told.told_at)
+        elif holds_claim and call is not None:
+            self._apply_silence(refund, answer, call)
         if holds_claim:
             refund.lease_until = None
-            refund.due_at = database_now + timedelta(seconds=wait_seconds(refund, answer))
-            refund.save(update_fields=["lease_until", "due_at"])
-    return refund
+            refund.due_at = self._database_now + timedelta(seconds=_wait_seconds(refund, answer, call))
+            self._balances.touch(refund)
 
+    def write(self) -> None:
+        """Write what was taken; the successors of refunds that were proven absent come last, when what they held is free."""
+        if self._attempts:
+            Attempt.objects.bulk_update(self._attempts, ["ended_at", "answer", "code", "message", "raw"])
+        self._balances.write(now=self._now)
+        for refund in self._absent:
+            _succeed_absent(refund, now=self._now)
 
-def _end_attempt(call: Call, answer: GatewayAnswer, now: datetime) -> None:
-    Attempt.objects.filter(pk=call.attempt_id).update(
-        ended_at=now, answer=answer.kind, code=answer.code[:80], message=answer.message[:500], raw=dict(answer.raw)
-    )
+    def _end_attempt(self, call: Call, answer: GatewayAnswer | None) -> None:
+        attempt = Attempt(pk=call.attempt_id, ended_at=self._database_now, answer="absent")
+        if answer is not None:
+            attempt.answer, attempt.code, attempt.message = answer.kind, answer.code[:80], answer.message[:500]
+            attempt.raw = dict(answer.raw)
+        self._attempts.append(attempt)
 
-
-def _apply(refund: Refund, answer: GatewayAnswer, *, call: Call | None, now: datetime) -> None:
-    mismatch = _contradiction(refund, answer)
-    if mismatch:
-        _flag(refund, mismatch, now=now)
-        return
-    before = refund.state
-    after = _target(refund, answer, call)
-    if answer.kind == AnswerKind.MAYBE_EXECUTED and call is not None and call.purpose == AttemptPurpose.SEND:
-        refund.maybe_executed = True
-    if answer.hold:
-        hold_account(refund.account, reason=answer.message or answer.code)
-    if answer.kind in FACTS:
+    def _apply_fact(self, refund: Refund, answer: GatewayAnswer, told_at: datetime | None) -> None:
+        if _is_old_news(refund, answer, told_at):
+            logger.info("refund %s ended after %s said that it is %s", refund.pk, told_at, answer.kind)
+            return
+        event = RefundEvent(answer.kind.value)
+        if (refund.state, event) in EXTERNAL_ROWS:
+            self._contradict(refund, f"the gateway paid it too ({answer.gateway_refund_id}), after a person had")
+            return
+        mismatch = _contradiction(refund, answer)
+        if mismatch:
+            self._contradict(refund, mismatch)
+            return
         refund.gateway_refund_id = answer.gateway_refund_id or refund.gateway_refund_id
         refund.trace_reference = answer.trace_reference or refund.trace_reference
-    if after is None:
-        refund.save(update_fields=["maybe_executed", "gateway_refund_id", "trace_reference"])
+        do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
+
+    def _apply_silence(self, refund: Refund, answer: GatewayAnswer, call: Call) -> None:
+        if answer.hold:
+            hold_account(refund.account, reason=answer.message or answer.code)
+        sent = call.purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY)
+        if answer.kind == AnswerKind.MAYBE_EXECUTED and sent:
+            refund.maybe_executed = True
+            refund.stored_error = answer.idempotent_replayed
+        event: RefundEvent | None = RefundEvent(answer.kind.value)
+        if call.purpose == AttemptPurpose.BURN:
+            if answer.code == absence.KEY_KNOWN:
+                refund.key_known_at = self._database_now
+            event = RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
+        elif absence.is_proven_by_stored_error(refund, now=self._database_now) and sent:
+            event = RefundEvent.PROVEN_ABSENT
+        elif answer.kind == AnswerKind.DEFINITIVE_NO and refund.state == RefundState.UNKNOWN and not sent:
+            event = None  # only an answer to this very key proves that the key did nothing; a failed listing proves nothing
+        if event is None:
+            return
+        code = "absent" if event == RefundEvent.PROVEN_ABSENT else answer.code
+        after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=code, message=answer.message)
+        if event == RefundEvent.PROVEN_ABSENT and after == RefundState.FAILED:
+            self._absent.append(refund)
+
+    def _note_absent(self, refund: Refund) -> None:
+        if refund.state == RefundState.PROCESSING and not refund.maybe_executed:
+            refund.listed_at, refund.list_first = self._database_now, False
+            do_apply(self._balances, refund, RefundEvent.NOT_EXECUTED, actor=SYSTEM, now=self._now)
+            return
+        if refund.state == RefundState.PROCESSING:
+            do_apply(self._balances, refund, RefundEvent.MAYBE_EXECUTED, actor=SYSTEM, now=self._now)
+        if refund.state == RefundState.UNKNOWN:
+            refund.absent_since = refund.absent_since or self._database_now
+            refund.absent_at = self._database_now
+        else:
+            do_apply(self._balances, refund, RefundEvent.PROVEN_ABSENT, actor=SYSTEM, now=self._now)
+        self._balances.touch(refund)
+
+    def _contradict(self, refund: Refund, why: str) -> None:
+        refund.needs_person = why[:200]
+        self._balances.touch(refund)
+        record(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=why), now=self._now)
+        key = f"refund:{refund.pk}:{why[:60]}"
+        raise_alert(kind="refund_contradiction", key=key, why=why, store_id=refund.store_id, refund=refund, now=self._now)
+
+
+def _succeed_absent(refund: Refund, *, now: datetime) -> None:
+    """The gateway surely did nothing and the key is dead, so the debt goes to a refund with a key of its own."""
+    if refund.origin == RefundOrigin.EXTERNAL or refund.payment.over_minor or refund.payment.disputed_minor:
+        return  # a person decides; the failed refund asks for one
+    try:
+        do_supersede(refund, origin=RefundOrigin(refund.origin), by=SYSTEM, reason="absent", now=now)
+    except ExceedsBalance:
+        logger.warning("refund %s is absent at the gateway, and its money was given away meanwhile", refund.pk)
         return
-    over_rose = move_balance(refund=refund, before=before, after=after)
-    refund.state = after
-    if after in (RefundState.FAILED, RefundState.CANCELED):
-        refund.failure_code, refund.failure_message = answer.code[:80], answer.message[:500]
-    refund.settled_at = None if after in HELD else (refund.settled_at if after == before else now)
-    refund.save(
-        update_fields=[
-            "state",
-            "maybe_executed",
-            "gateway_refund_id",
-            "trace_reference",
-            "failure_code",
-            "failure_message",
-            "settled_at",
-        ]
+    doorbell.ring(events.DRIVE)
+
+
+def _is_old_news(refund: Refund, answer: GatewayAnswer, told_at: datetime | None) -> bool:
+    """Tell a late delivery from a gateway that contradicts itself, which would count as "paid after all"."""
+    return (
+        refund.state in OVER
+        and answer.kind in (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
+        and answer.gateway_refund_id == refund.gateway_refund_id
+        and told_at is not None
+        and refund.settled_at is not None
+        and told_at <= refund.settled_at
     )
-    _tell(refund, before, after, answer, over_rose=over_rose, now=now)
-
-
-def _target(refund: Refund, answer: GatewayAnswer, call: Call | None) -> str | None:
-    # only an answer to this very key proves that the key did nothing; a failed listing proves nothing
-    of_this_key = call is not None and call.purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY)
-    if answer.kind == AnswerKind.DEFINITIVE_NO and refund.state == RefundState.UNKNOWN and not of_this_key:
-        return None
-    return next_state(refund.state, RefundEvent(answer.kind.value), maybe_executed_before=refund.maybe_executed)
 
 
 def _contradiction(refund: Refund, answer: GatewayAnswer) -> str:
-    if answer.kind not in FACTS:
-        return ""
     if refund.gateway_refund_id and answer.gateway_refund_id and answer.gateway_refund_id != refund.gateway_refund_id:
         return f"the gateway names a second object, {answer.gateway_refund_id}"
     if answer.amount is not None and answer.amount != refund.amount:
@@ -136,29 +299,22 @@ def _contradiction(refund: Refund, answer: GatewayAnswer) -> str:
     return ""
 
 
-def _flag(refund: Refund, why: str, *, now: datetime) -> None:
-    logger.error("refund %s needs a person: %s", refund.pk, why)
-    refund.needs_person = why[:200]
-    refund.save(update_fields=["needs_person"])
-    record(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=why), now=now)
-
-
-def _tell(refund: Refund, before: str, after: str, answer: GatewayAnswer, *, over_rose: bool, now: datetime) -> None:
-    told: list[DomainEvent] = []
-    if after != before and after in _EVENT_OF:
-        told.append(events.refund_event(_EVENT_OF[RefundState(after)], refund, GATEWAY, code=answer.code))
-    if (before, after) in ALERTS or over_rose:
-        told.append(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=f"{before} -> {after}", over=over_rose))
-    if told:
-        record(*told, now=now)
-
-
-def wait_seconds(refund: Refund, answer: GatewayAnswer) -> float:
+def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, call: Call | None) -> float:
     """Return how long to wait before a worker looks at the refund again."""
-    conf = settings()
+    if refund.state not in DRIVEN:
+        return 0.0
     if refund.state == RefundState.PENDING:
-        return float(PENDING_POLL_SECONDS[min(refund.attempt_count, len(PENDING_POLL_SECONDS)) - 1])
+        return float(PENDING_POLL_SECONDS[min(max(refund.attempt_count, 1), len(PENDING_POLL_SECONDS)) - 1])
+    if answer is None:
+        return absence.wait_seconds(refund)
+    if call is not None and call.purpose == AttemptPurpose.BURN and refund.key_known_at is not None:
+        return 0.0  # the stored answer can be asked for at once
     if answer.retry_after_seconds is not None:
-        return min(answer.retry_after_seconds, conf.retry_max_seconds)
-    backoff = min(conf.retry_base_seconds * 2.0 ** min(refund.attempt_count - 1, 20), conf.retry_max_seconds)
-    return backoff * random.uniform(0.75, 1.25)
+        return min(answer.retry_after_seconds, settings().retry_max_seconds)
+    return backoff_seconds(refund.attempt_count)
+
+
+def backoff_seconds(attempts: int) -> float:
+    """Return the pause after so many attempts: doubling, with jitter, up to `RETRY_MAX_SECONDS`."""
+    conf = settings()
+    return min(conf.retry_base_seconds * 2.0 ** min(max(attempts, 1) - 1, 20), conf.retry_max_seconds) * random.uniform(0.75, 1.25)

@@ -17,6 +17,7 @@ from refund_plugin.events.services import record
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may, check_owns
+from refund_plugin.refunds.balances import Balances
 from refund_plugin.refunds.checks import (
     MAX_MESSAGE,
     check_submission,
@@ -32,14 +33,12 @@ from refund_plugin.refunds.models import (
     RequestLine,
 )
 from refund_plugin.refunds.quote import Quote, quote_purchase
-from refund_plugin.refunds.release import release_refunds
 from refund_plugin.refunds.reserve import LineGrant, do_reserve
 from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.rules import Outcome
 
 # no vowels and no look-alikes: a reference spells no word and survives the telephone
 ALPHABET = "23456789BCDFGHJKLMNPQRSTVWXZ"
-DRIVE = "refund_plugin.drive_refunds"
 # who acts in a customer's place by their own authority; a door that saw the customer's proof passes the customer instead
 ON_BEHALF = frozenset({ActorKind.STAFF, ActorKind.SERVICE})
 
@@ -176,7 +175,7 @@ def do_send(
 ) -> list[Refund]:
     """Hold what was granted and ring for a worker; the purchase is locked by the caller."""
     refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, step=step, origin=origin, now=now)
-    doorbell.ring(DRIVE)
+    doorbell.ring(events.DRIVE)
     return refunds
 
 
@@ -222,10 +221,14 @@ def cancel_request(*, request_id: UUID, by: Actor, now: datetime) -> RefundReque
             check_may(request=request, by=by, action=Action.DECLINE)
         if RequestState.CANCELED not in REQUEST_TRANSITIONS[request.state]:
             raise WrongState
-        refunds = list(Refund.objects.select_for_update().filter(request=request).order_by("id"))
+        balances = Balances.lock(request.refunds.values_list("pk", flat=True))
+        refunds = balances.refunds.values()
         if any(refund.state != RefundState.RESERVED or refund.attempt_count or refund.lease_until for refund in refunds):
             raise WrongState(_("The money is already on its way, so this can no longer be taken back."))
-        release_refunds(refunds, now=now)
+        for refund in refunds:
+            balances.release(refund)
+            refund.settled_at = now
+        balances.write(now=now)
         do_move(request, RequestState.CANCELED, now=now)
         record(events.request_event(events.REQUEST_CANCELED, request, by), now=now)
     return request

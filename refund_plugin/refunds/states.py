@@ -50,6 +50,8 @@ class RefundState(models.TextChoices):
     SUCCEEDED = "succeeded", _("refunded")
     FAILED = "failed", _("failed")
     CANCELED = "canceled", _("canceled")
+    MANUAL_CLAIMED = "manual_claimed", _("being paid by a person")
+    MANUAL_PAID = "manual_paid", _("paid by a person")
 
 
 class RefundEvent(StrEnum):
@@ -63,59 +65,86 @@ class RefundEvent(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
-    CANCEL = "cancel"  # by the customer or staff, before anything was sent
+    PROVEN_ABSENT = "proven_absent"  # two complete listings without it, and its key is burnt
+    CANCEL = "cancel"  # by the customer or staff, or because a dispute was opened
+    PERSON_CLAIMS = "person_claims"  # somebody will pay it by hand
+    PROOF_GIVEN = "proof_given"
+    PERSON_RELEASES = "person_releases"  # back to the machine; after it was paid: the payment bounced
 
 
+_S, _E = RefundState, RefundEvent
 REFUND_TRANSITIONS: dict[tuple[str, RefundEvent], str] = {
-    (RefundState.RESERVED, RefundEvent.CLAIMED): RefundState.PROCESSING,
-    (RefundState.RESERVED, RefundEvent.PENDING): RefundState.PENDING,
-    (RefundState.RESERVED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
-    (RefundState.RESERVED, RefundEvent.FAILED): RefundState.FAILED,
-    (RefundState.RESERVED, RefundEvent.CANCEL): RefundState.CANCELED,
-    (RefundState.PROCESSING, RefundEvent.NOT_EXECUTED): RefundState.RESERVED,  # unless an earlier attempt was a "maybe": then unknown
-    (RefundState.PROCESSING, RefundEvent.MAYBE_EXECUTED): RefundState.UNKNOWN,
-    (RefundState.PROCESSING, RefundEvent.DEFINITIVE_NO): RefundState.FAILED,
-    (RefundState.PROCESSING, RefundEvent.PENDING): RefundState.PENDING,
-    (RefundState.PROCESSING, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
-    (RefundState.PROCESSING, RefundEvent.FAILED): RefundState.FAILED,
-    (RefundState.UNKNOWN, RefundEvent.CLAIMED): RefundState.UNKNOWN,
-    (RefundState.UNKNOWN, RefundEvent.NOT_EXECUTED): RefundState.UNKNOWN,
-    (RefundState.UNKNOWN, RefundEvent.MAYBE_EXECUTED): RefundState.UNKNOWN,
-    (RefundState.UNKNOWN, RefundEvent.DEFINITIVE_NO): RefundState.FAILED,  # only as the answer to a replay of this very key
-    (RefundState.UNKNOWN, RefundEvent.PENDING): RefundState.PENDING,
-    (RefundState.UNKNOWN, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
-    (RefundState.UNKNOWN, RefundEvent.FAILED): RefundState.FAILED,
-    (RefundState.PENDING, RefundEvent.CLAIMED): RefundState.PENDING,  # to ask the gateway how it stands; nothing is sent
-    (RefundState.PENDING, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
-    (RefundState.PENDING, RefundEvent.FAILED): RefundState.FAILED,
-    (RefundState.PENDING, RefundEvent.CANCELED): RefundState.CANCELED,
-    (RefundState.SUCCEEDED, RefundEvent.FAILED): RefundState.FAILED,  # the bank returned the money
-    (RefundState.FAILED, RefundEvent.PENDING): RefundState.PENDING,  # the gateway contradicts itself: believed, with an alert
-    (RefundState.FAILED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
-    (RefundState.CANCELED, RefundEvent.PENDING): RefundState.PENDING,
-    (RefundState.CANCELED, RefundEvent.SUCCEEDED): RefundState.SUCCEEDED,
+    (_S.RESERVED, _E.CLAIMED): _S.PROCESSING,
+    (_S.RESERVED, _E.PENDING): _S.PENDING,
+    (_S.RESERVED, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.RESERVED, _E.FAILED): _S.FAILED,
+    (_S.RESERVED, _E.CANCELED): _S.FAILED,
+    (_S.RESERVED, _E.CANCEL): _S.CANCELED,
+    (_S.RESERVED, _E.PERSON_CLAIMS): _S.MANUAL_CLAIMED,  # only when no attempt was ever made
+    (_S.PROCESSING, _E.NOT_EXECUTED): _S.RESERVED,  # unless an earlier attempt was a "maybe": then unknown
+    (_S.PROCESSING, _E.MAYBE_EXECUTED): _S.UNKNOWN,
+    (_S.PROCESSING, _E.DEFINITIVE_NO): _S.FAILED,
+    (_S.PROCESSING, _E.PENDING): _S.PENDING,
+    (_S.PROCESSING, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.PROCESSING, _E.FAILED): _S.FAILED,
+    (_S.PROCESSING, _E.CANCELED): _S.FAILED,
+    (_S.UNKNOWN, _E.CLAIMED): _S.UNKNOWN,
+    (_S.UNKNOWN, _E.NOT_EXECUTED): _S.UNKNOWN,
+    (_S.UNKNOWN, _E.MAYBE_EXECUTED): _S.UNKNOWN,
+    (_S.UNKNOWN, _E.DEFINITIVE_NO): _S.FAILED,  # only as the answer to a replay of this very key
+    (_S.UNKNOWN, _E.PENDING): _S.PENDING,
+    (_S.UNKNOWN, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.UNKNOWN, _E.FAILED): _S.FAILED,
+    (_S.UNKNOWN, _E.CANCELED): _S.FAILED,
+    (_S.UNKNOWN, _E.PROVEN_ABSENT): _S.FAILED,
+    (_S.PENDING, _E.CLAIMED): _S.PENDING,  # to ask the gateway how it stands; nothing is sent
+    (_S.PENDING, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.PENDING, _E.FAILED): _S.FAILED,
+    (_S.PENDING, _E.CANCELED): _S.CANCELED,
+    (_S.SUCCEEDED, _E.FAILED): _S.FAILED,  # the bank returned the money
+    (_S.SUCCEEDED, _E.CANCELED): _S.FAILED,
+    (_S.FAILED, _E.PENDING): _S.PENDING,  # the gateway contradicts itself: believed, with an alert
+    (_S.FAILED, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.CANCELED, _E.PENDING): _S.PENDING,
+    (_S.CANCELED, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.MANUAL_CLAIMED, _E.PENDING): _S.PENDING,
+    (_S.MANUAL_CLAIMED, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.MANUAL_CLAIMED, _E.CANCEL): _S.CANCELED,
+    (_S.MANUAL_CLAIMED, _E.PROOF_GIVEN): _S.MANUAL_PAID,
+    (_S.MANUAL_CLAIMED, _E.PERSON_RELEASES): _S.RESERVED,
+    (_S.MANUAL_PAID, _E.PERSON_RELEASES): _S.FAILED,  # the payment by hand bounced
 }
 
-HELD = frozenset({RefundState.RESERVED, RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.PENDING})
-GONE = frozenset({RefundState.SUCCEEDED})
-OVER = frozenset({RefundState.FAILED, RefundState.CANCELED})
-ALERTS = frozenset(
-    {
-        (RefundState.RESERVED, RefundState.PENDING),
-        (RefundState.RESERVED, RefundState.SUCCEEDED),
-        (RefundState.RESERVED, RefundState.FAILED),
-        (RefundState.SUCCEEDED, RefundState.FAILED),
-        (RefundState.FAILED, RefundState.PENDING),
-        (RefundState.FAILED, RefundState.SUCCEEDED),
-        (RefundState.CANCELED, RefundState.PENDING),
-        (RefundState.CANCELED, RefundState.SUCCEEDED),
-    }
+# what must not be tried at all; everything else that the table does not name is ignored and logged
+REFUSED = frozenset(
+    {(state, _E.PERSON_CLAIMS) for state in (_S.PROCESSING, _S.UNKNOWN, _S.PENDING, _S.SUCCEEDED, _S.MANUAL_CLAIMED, _S.MANUAL_PAID)}
+    | {(state, _E.CLAIMED) for state in (_S.SUCCEEDED, _S.FAILED, _S.CANCELED, _S.MANUAL_CLAIMED, _S.MANUAL_PAID)}
 )
+# money that can no longer be stopped when somebody wants to: a person must look
+FLAGS = frozenset({(state, _E.CANCEL) for state in (_S.PROCESSING, _S.UNKNOWN, _S.PENDING, _S.SUCCEEDED, _S.MANUAL_PAID)})
+# the gateway paid what a person had paid already: its refund becomes a row of its own
+EXTERNAL_ROWS = frozenset({(_S.MANUAL_PAID, _E.PENDING), (_S.MANUAL_PAID, _E.SUCCEEDED)})
+ALERTS = EXTERNAL_ROWS | frozenset(
+    {
+        (state, event)
+        for state, event in REFUND_TRANSITIONS
+        if event in (_E.PENDING, _E.SUCCEEDED, _E.FAILED, _E.CANCELED)
+        and state in (_S.RESERVED, _S.SUCCEEDED, _S.FAILED, _S.CANCELED, _S.MANUAL_CLAIMED)
+    }
+    | {(_S.PENDING, _E.PROVEN_ABSENT), (_S.SUCCEEDED, _E.PROVEN_ABSENT)}
+)
+
+HELD = frozenset({_S.RESERVED, _S.PROCESSING, _S.UNKNOWN, _S.PENDING, _S.MANUAL_CLAIMED})
+GONE = frozenset({_S.SUCCEEDED, _S.MANUAL_PAID})
+OVER = frozenset({_S.FAILED, _S.CANCELED})
+DRIVEN = frozenset({_S.RESERVED, _S.PROCESSING, _S.UNKNOWN, _S.PENDING})  # what workers look at
+# the changes of state that the database lets through
+STATE_CHANGES = sorted({(str(before), str(after)) for (before, _event), after in REFUND_TRANSITIONS.items() if before != after})
 
 
 def next_state(state: str, event: RefundEvent, *, maybe_executed_before: bool = False) -> str | None:
     """Return the state after `event`, or None when the event is ignored in `state`."""
     after = REFUND_TRANSITIONS.get((state, event))
-    if after == RefundState.RESERVED and maybe_executed_before:
+    if after == RefundState.RESERVED and state == RefundState.PROCESSING and maybe_executed_before:
         return RefundState.UNKNOWN
     return after

@@ -1,16 +1,20 @@
-"""The periodic sweep: finds the work nobody rang for, and tells that a worker is alive."""
+"""The periodic sweep: finds the work nobody rang for, does what rooms and doors registered, and tells that a worker is alive."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from refund_plugin import clock
+from refund_plugin.duties import Duty, duties
 from refund_plugin.events.heartbeats import beat, last_beat
 from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.services import ping_accounts
 from refund_plugin.limits.services import forget_expired
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
+
+logger = logging.getLogger(__name__)
 
 WORKER = "worker"
 PING_SECONDS = 60
@@ -22,28 +26,47 @@ class Swept:
 
     calls: int
     deliveries: int
+    duties: int
 
 
 def sweep_once(now: datetime) -> Swept:
-    """Beat, look after the gateways, send what is due, deliver what is due.
+    """Beat, look after the gateways, send what is due, deliver what is due, do the other rooms' duties.
 
     Args:
         now: UTC.
     """
     beat(WORKER, now=clock.database_now())
     _ping_if_due()
+    done = sum(_do(duty, now) for duty in duties())
     calls = drive_refunds()
     deliveries = deliver_due()
     forget_expired(now=now)
-    return Swept(calls=calls, deliveries=deliveries)
+    return Swept(calls=calls, deliveries=deliveries, duties=done)
+
+
+def _do(duty: Duty, now: datetime) -> int:
+    """Do a duty if it is its time. One that fails is logged and tried at its next time; the others go on."""
+    if duty.every_seconds and not _is_time(f"duty:{duty.name}", duty.every_seconds):
+        return 0
+    try:
+        return duty.run(now)
+    except Exception:
+        logger.exception("the duty %s failed", duty.name)
+        return 0
+
+
+def _is_time(name: str, every_seconds: int) -> bool:
+    now = clock.database_now()
+    last = last_beat(name)
+    if last is not None and now - last < timedelta(seconds=every_seconds):
+        return False
+    beat(name, now=now)
+    return True
 
 
 def _ping_if_due() -> None:
-    now = clock.database_now()
-    last = last_beat("ping")
-    if last is not None and now - last < timedelta(seconds=PING_SECONDS):
+    if not _is_time("ping", PING_SECONDS):
         return
-    beat("ping", now=now)
     for slug, answered in ping_accounts().items():
         if answered:
             beat(f"gateway:{slug}", now=clock.database_now())

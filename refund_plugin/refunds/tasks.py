@@ -5,15 +5,18 @@ from __future__ import annotations
 from celery import shared_task
 
 from refund_plugin import clock
+from refund_plugin.events import doorbell
 from refund_plugin.events.services import deliver_due
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
+from refund_plugin.refunds.events import DRIVE
 from refund_plugin.refunds.sweep import sweep_once
 
 
 @shared_task(name="refund_plugin.drive_refunds", ignore_result=True)
 def drive() -> None:
     """Send what is due."""
-    drive_refunds()
+    if drive_refunds():
+        doorbell.send(DRIVE)  # there may be more; other tasks get their turn first
 
 
 @shared_task(name="refund_plugin.deliver_events", ignore_result=True)

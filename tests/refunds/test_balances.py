@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.errors import ExceedsBalance, InvalidInput, NotAllowed
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Allocation, Refund
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.quote import quote_purchase

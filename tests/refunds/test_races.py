@@ -15,7 +15,7 @@ from refund_plugin.errors import RefundPluginError
 from refund_plugin.events import services as event_services
 from refund_plugin.events.models import Event
 from refund_plugin.events.services import deliver_due, subscribe
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.states import RefundState
 from tests.factories import EBOOK, LICENCE, make_purchase

@@ -12,7 +12,7 @@ from refund_plugin.errors import AlreadyRefunded, InvalidInput, NotAllowed, NotF
 from refund_plugin.events.models import Event
 from refund_plugin.orders.models import AccessKind
 from refund_plugin.orders.services import record_access
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundRequest
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.quote import quote_purchase

@@ -8,7 +8,7 @@ import pytest
 
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.orders.models import Payment
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.review import ask_for_evidence, decline_request

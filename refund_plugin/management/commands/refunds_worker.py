@@ -77,4 +77,4 @@ class Command(BaseCommand):
     def _sweep(self) -> bool:
         """Sweep once; tell whether there may be more to do at once."""
         swept = sweep_once(clock.now())
-        return bool(swept.calls or swept.deliveries)
+        return bool(swept.calls or swept.deliveries or swept.duties)

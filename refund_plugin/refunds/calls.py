@@ -1,0 +1,175 @@
+"""Make the calls of many claims at the same time, each at the instant the account's rate limit gave it.
+
+Threads only talk to the gateway; the database belongs to the thread that drives. Answers are recorded as they come, in groups.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from refund_plugin import clock
+from refund_plugin.conf import settings
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, refuse_inside_transaction
+from refund_plugin.gateways.breaker import note_answers, take_try
+from refund_plugin.gateways.limiter import push_back, take_slots
+from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.refunds.execute import READS, Claim, Started, begin_attempts, claim_due, give_back, wake_account
+from refund_plugin.refunds.models import AttemptPurpose
+from refund_plugin.refunds.outcomes import Told, record_answers
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.05  # how long answers are gathered before they are recorded together
+RECORD_TRIES = 3
+_pool: ThreadPoolExecutor | None = None
+
+
+def drive_refunds(*, limit: int = 500) -> int:
+    """Work on everything that is due, up to about `limit` refunds; return how many calls were made."""
+    calls = 0
+    for account in GatewayAccount.objects.filter(slug__in=settings().gateways, on_hold=False):
+        calls += _Driver(account).run(limit - calls)
+        if calls >= limit:
+            break
+    return calls
+
+
+class _Driver:
+    """Drives the refunds of one account until nothing is due, the limit is reached, or the gateway falls silent."""
+
+    def __init__(self, account: GatewayAccount) -> None:
+        self._account = account
+        self._concurrency = max(1, settings().concurrent_calls)
+        self._waiting: deque[Claim] = deque()
+        self._flying: dict[Future[GatewayAnswer | None], Started] = {}
+        self._claimed = 0
+
+    def run(self, limit: int) -> int:
+        """Return how many calls were made."""
+        calls, stopped = 0, not self._claim(limit)
+        while self._waiting or self._flying:
+            if len(self._flying) <= self._concurrency // 2 and not stopped:
+                calls += self._launch()
+                if not self._waiting:
+                    self._claim(limit)
+            if self._flying:
+                done, _flying = wait(self._flying, timeout=GATHER_SECONDS)
+                stopped = self._record(done) or stopped
+            if stopped:
+                give_back(self._waiting, seconds=settings().breaker_seconds)
+                self._waiting.clear()
+        return calls
+
+    def _claim(self, limit: int) -> bool:
+        """Claim what is due; tell whether the account may be called now."""
+        self._account.refresh_from_db()
+        account, wanted = self._account, min(settings().claim_batch, limit - self._claimed)
+        if account.on_hold or wanted <= 0:
+            return False
+        if account.breaker_open_until is None:
+            claims = claim_due(account=account, batch=wanted)
+        else:
+            claims = self._claim_try()
+        self._waiting.extend(claims)
+        self._claimed += len(claims)
+        return True
+
+    def _claim_try(self) -> list[Claim]:
+        """The breaker is open: claim the one refund that may find out whether the gateway is back."""
+        until = self._account.breaker_open_until
+        if until is not None and until > clock.database_now():
+            return []
+        claims = claim_due(account=self._account, batch=1, unknown_first=True)
+        if claims and not take_try(self._account, now=clock.database_now()):
+            give_back(claims, seconds=1)
+            return []
+        return claims
+
+    def _launch(self) -> int:
+        wanted = min(self._concurrency - len(self._flying), len(self._waiting))
+        if not wanted:
+            return 0
+        started = begin_attempts([self._waiting.popleft() for _n in range(wanted)])
+        refuse_inside_transaction()
+        for kind in SlotKind:
+            of_kind = [item for item in started if (item.call.purpose in READS) == (kind == SlotKind.READ)]
+            for item, delay in zip(of_kind, take_slots(self._account, kind, len(of_kind)), strict=True):
+                self._flying[_threads(self._concurrency).submit(call_gateway, item, delay)] = item
+        return len(started)
+
+    def _record(self, done: set[Future[GatewayAnswer | None]]) -> bool:
+        """Record what was answered; tell whether the account must be left alone now."""
+        if not done:
+            return False
+        answered = [(self._flying.pop(future), future.result()) for future in done]
+        _record_surely([Told(item.refund_id, answer, item.call) for item, answer in answered])
+        answers = [answer for _item, answer in answered]
+        if note_answers(self._account, answers, now=clock.database_now()):
+            wake_account(self._account.pk)
+        for answer in answers:
+            if answer is not None and answer.retry_after_seconds and answer.code == "rate_limit":
+                push_back(self._account, SlotKind.SEND, seconds=min(answer.retry_after_seconds, settings().retry_max_seconds))
+        self._account.refresh_from_db(fields=["on_hold", "breaker_open_until"])
+        return self._account.on_hold or self._account.breaker_open_until is not None
+
+
+def call_gateway(started: Started, delay_seconds: float = 0.0) -> GatewayAnswer | None:
+    """Make one call at its instant; None means that a complete listing does not have our refund."""
+    if delay_seconds > 0:
+        time.sleep(delay_seconds)
+    gateway, command, purpose = started.gateway, started.command, started.call.purpose
+    try:
+        if purpose == AttemptPurpose.RETRIEVE:
+            return gateway.retrieve(started.gateway_refund_id)
+        if purpose == AttemptPurpose.LIST:
+            return gateway.find(gateway_payment_id=command.gateway_payment_id, refund_id=command.refund_id, operation=command.operation)
+        if purpose == AttemptPurpose.BURN:
+            return gateway.burn(command, started.captured)
+        return gateway.refund(command)
+    except Exception as error:  # a defect in an adapter must read as "nobody knows", never as "failed"
+        logger.exception("gateway %s broke during %s", gateway.kind, purpose)
+        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="adapter_error", message=type(error).__name__)
+
+
+def _record_surely(told: Sequence[Told]) -> None:
+    """Record answers together; where that fails, one by one, so that one bad row does not take the others with it.
+
+    What cannot be recorded is not lost: its lease ends, and the gateway is asked again.
+    """
+    for tries in range(RECORD_TRIES):
+        try:
+            record_answers(told, now=clock.now())
+            return
+        except (OperationalError, InterfaceError) as error:  # a deadlock, or the database was restarted
+            logger.warning("recording %d answers failed (%s), try %d", len(told), type(error).__name__, tries + 1)
+            close_old_connections()
+        except Exception:
+            if len(told) == 1:
+                logger.exception("the answer for refund %s cannot be recorded; its lease will end", told[0].refund_id)
+                return
+            break
+    if len(told) > 1:
+        for item in told:
+            _record_surely([item])
+
+
+def _threads(count: int) -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None or _pool._max_workers < count:
+        _pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="refunds-gateway")
+    return _pool
+
+
+def _forget_threads() -> None:
+    global _pool
+    _pool = None  # a forked process has none of its parent's threads
+
+
+os.register_at_fork(after_in_child=_forget_threads)

@@ -1,0 +1,86 @@
+"""Postings: fields and guards."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from refund_plugin.guards import AppendOnly, Balanced
+from refund_plugin.orders.models import Payment
+from refund_plugin.refunds.models import Refund
+from refund_plugin.stores.models import Store
+
+
+class Account(models.TextChoices):
+    """The accounts that refunds touch; a bookkeeper maps them to the merchant's own chart."""
+
+    REVENUE_CONTRA = "revenue_contra", _("revenue, returned")
+    TAX = "tax", _("tax, returned")
+    CUSTOMER_PAYABLE = "customer_payable", _("owed to customers")
+    IN_TRANSIT = "in_transit", _("on its way to customers")
+    GATEWAY_CLEARING = "gateway_clearing", _("gateway clearing")
+    UNALLOCATED = "unallocated", _("refunded at the gateway, not assigned")
+    BANK = "bank", _("bank")
+    STORE_CREDIT = "store_credit", _("store credit")
+    DISPUTE_RECEIVABLE = "dispute_receivable", _("disputed payments")
+    LOSS = "loss", _("lost disputes")
+    CUSTOMER_RECEIVABLE = "customer_receivable", _("paid to customers without a debt")
+    FEE = "fee", _("gateway fees")
+    EXCHANGE = "exchange", _("exchange differences")
+
+
+class LedgerEvent(models.TextChoices):
+    """What was booked."""
+
+    RESERVED = "reserved", _("refund reserved")
+    RELEASED = "released", _("refund canceled or given up")
+    SUPERSEDED = "superseded", _("debt handed to a successor")
+    PENDING = "pending", _("sent, with the bank")
+    SUCCEEDED = "succeeded", _("refunded")
+    FAILED = "failed", _("returned by the bank")
+    EXTERNAL = "external", _("refunded at the gateway")
+    ALLOCATED = "allocated", _("external refund assigned")
+    PAID_BY_HAND = "paid_by_hand", _("paid by a person")
+    BOUNCED = "bounced", _("payment by hand bounced")
+    DISPUTE_OPENED = "dispute_opened", _("dispute opened")
+    DISPUTE_WON = "dispute_won", _("dispute won")
+    DISPUTE_LOST = "dispute_lost", _("dispute lost")
+    FEE = "fee", _("fee")
+    EXCHANGE = "exchange", _("exchange difference")
+
+
+class LedgerEntry(models.Model):
+    """One posting. The postings of one `movement` share an event and a currency, and balance; none is ever changed.
+
+    Holds ids only, so that a person can be forgotten while the books stay true.
+    """
+
+    movement = models.UUIDField(default=uuid.uuid4)
+    event = models.CharField(max_length=16, choices=LedgerEvent)
+    account = models.CharField(max_length=20, choices=Account)
+    debit_minor = models.PositiveBigIntegerField(default=0)
+    credit_minor = models.PositiveBigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    store = models.ForeignKey(Store, models.PROTECT, related_name="+")
+    refund = models.ForeignKey(Refund, models.PROTECT, null=True, related_name="ledger_entries")
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="ledger_entries")
+    recorded_at = models.DateTimeField(_("booked"))
+
+    class Meta:
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger entries")
+        ordering = ["id"]
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=Q(debit_minor=0) | Q(credit_minor=0), name="refund_ledger_one_side"),
+            models.CheckConstraint(condition=Q(debit_minor__gt=0) | Q(credit_minor__gt=0), name="refund_ledger_amount"),
+            AppendOnly(name="refund_ledger_append_only"),
+            Balanced(name="refund_ledger_balanced", group=["movement", "currency"], debit="debit_minor", credit="credit_minor"),
+        ]
+        indexes = [models.Index(fields=["store", "recorded_at"], name="refund_ledger_journal")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.account} {self.debit_minor or -self.credit_minor} {self.currency}"
