@@ -7,82 +7,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
 from refund_plugin.errors import GatewayInTransaction, WebhookRejected
+from refund_plugin.gateways.answers import (
+    AnswerKind,
+    Capabilities,
+    GatewayAnswer,
+    ListedRefund,
+    Operation,
+    PaymentState,
+    RefundCommand,
+    RefundPage,
+)
+from refund_plugin.gateways.facts import WebhookFact, WebhookRefund
+from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.money import Money
 
+__all__ = [
+    "NOT_SUPPORTED",
+    "AnswerKind",
+    "Capabilities",
+    "Gateway",
+    "GatewayAnswer",
+    "ListedRefund",
+    "PaymentState",
+    "RefundCommand",
+    "RefundPage",
+    "WebhookFact",
+    "WebhookRefund",
+    "refuse_inside_transaction",
+]
 
-class AnswerKind(StrEnum):
-    """What a gateway's answer (or its silence) proves about one refund; the columns of the transition table."""
-
-    NOT_EXECUTED = "not_executed"  # connection refused, 401/403, 429: surely nothing happened
-    MAYBE_EXECUTED = "maybe_executed"  # timeout, cut connection, 5xx, 409: nobody knows
-    DEFINITIVE_NO = "definitive_no"  # the gateway refuses this refund for good
-    PENDING = "pending"  # includes Stripe's requires_action
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-@dataclass(frozen=True, slots=True)
-class RefundCommand:
-    """Everything a gateway needs to refund; frozen at the first attempt and sent unchanged ever after."""
-
-    refund_id: UUID
-    idempotency_key: str
-    gateway_payment_id: str
-    amount: Money
-    metadata: Mapping[str, str]
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayAnswer:
-    """One answer, normalised; `raw` keeps what the gateway said (JSON, without secrets).
-
-    Attributes:
-        hold: the account's credentials are refused: stop sending and tell staff, this is no outage.
-        retry_after_seconds: the gateway asked to wait that long (429).
-    """
-
-    kind: AnswerKind
-    gateway_refund_id: str = ""
-    amount: Money | None = None
-    code: str = ""
-    message: str = ""
-    hold: bool = False
-    retry_after_seconds: float | None = None
-    trace_reference: str = ""
-    raw: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookRefund:
-    """A refund as a verified webhook tells it; `refund_id` is our UUID from the metadata, if it is one of ours."""
-
-    event_id: str
-    event_type: str
-    livemode: bool
-    created: datetime
-    gateway_payment_id: str
-    refund_id: UUID | None
-    answer: GatewayAnswer
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a gateway can do."""
-
-    partial: bool = True
-    several: bool = True
-    pending: bool = True
-    idempotency: str = "key"  # "key": replaying a key is safe; "lookup": list before sending
+# Proves nothing about money, so it never ends a refund.
+NOT_SUPPORTED = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="not_supported")
 
 
 class Gateway(ABC):
@@ -93,18 +55,56 @@ class Gateway(ABC):
 
     @abstractmethod
     def refund(self, command: RefundCommand) -> GatewayAnswer:
-        """Send a refund; safe to call again with the same command while the gateway knows the key."""
+        """Send a refund; safe to call again with the same command while the gateway knows the key.
+
+        The operation "cancel_payment" answers SUCCEEDED once the payment is canceled, whoever did it, and names itself
+        `canceled_id(payment)`.
+        """
 
     @abstractmethod
     def retrieve(self, gateway_refund_id: str) -> GatewayAnswer:
         """Ask for the present state of a refund the gateway has named."""
 
     @abstractmethod
-    def find(self, *, gateway_payment_id: str, refund_id: UUID) -> GatewayAnswer | None:
+    def find(self, *, gateway_payment_id: str, refund_id: UUID, operation: Operation = "refund") -> GatewayAnswer | None:
         """Look for our refund in a complete listing; None only when every page was read and it is absent.
 
-        A listing that could not be completed answers MAYBE_EXECUTED or NOT_EXECUTED, never None.
+        A listing that could not be completed answers MAYBE_EXECUTED or NOT_EXECUTED, never None. For "cancel_payment" the
+        payment itself is asked: None while it is not canceled.
         """
+
+    @abstractmethod
+    def burn(self, command: RefundCommand, captured: Money) -> GatewayAnswer:
+        """Make the command's key unusable without paying anything, so that a late sender of the command cannot pay either.
+
+        The key is spent on an amount that no gateway can pay: more than `captured` and more than the gateway itself says was
+        captured, because a figure of ours that is too low must not make this a refund.
+
+        Args:
+            captured: of the payment, as we know it.
+        Returns:
+            DEFINITIVE_NO with code `burning.KEY_BURNT`: the key can never pay. MAYBE_EXECUTED with `KEY_KNOWN`: the gateway
+            knows the key with the command's own parameters, so the original may have run; with `KEY_IN_USE`: it is running
+            now; with `KEY_NOT_BURNT`: the refusal was not kept under the key. Others as for `refund`, never another "no".
+        Raises:
+            ValueError: `captured` is in another currency than the command or below its amount, so it cannot be true.
+        """
+
+    @abstractmethod
+    def list_refunds(
+        self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = "", limit: int = 100
+    ) -> RefundPage | GatewayAnswer:
+        """Read one page of all refunds of the account, or of one payment; an answer when the page could not be read.
+
+        Args:
+            created_after: leave out older ones (to the second; those of that second are in).
+            cursor: of the page before; "" for the first.
+            limit: per page, at most 100.
+        """
+
+    @abstractmethod
+    def payment_state(self, gateway_payment_id: str) -> PaymentState | GatewayAnswer:
+        """Ask for a payment; an answer when it could not be read."""
 
     @abstractmethod
     def ping(self) -> GatewayAnswer:
@@ -114,13 +114,66 @@ class Gateway(ABC):
         """Return the smallest amount, in minor units, that amounts in `currency` must be multiples of."""
         return 1
 
-    def parse_webhook(self, *, body: bytes, signature: str, now: datetime) -> WebhookRefund | None:
-        """Verify and normalise a webhook; None for an event type we do not use.
+    def verify_webhook(self, *, body: bytes, signature: str, now: datetime) -> Mapping[str, Any]:
+        """Return the event that a webhook delivers, as the gateway wrote it, once its signature and time are proven.
 
         Raises:
             WebhookRejected: signature wrong, too old, or from the future.
         """
         raise WebhookRejected  # a gateway that sends none
+
+    def read_event(self, event: Mapping[str, Any]) -> WebhookFact | None:
+        """Return what a verified event tells; None for one that tells nothing we use. Reads nothing but the event."""
+        return None
+
+    def kept_of(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of an event may be kept for good: no personal data, and all that `read_event` reads."""
+        return {}
+
+    def parse_webhook(self, *, body: bytes, signature: str, now: datetime) -> WebhookRefund | None:
+        """Verify and read a webhook about a refund; None for any other.
+
+        Raises:
+            WebhookRejected: see `verify_webhook`.
+        """
+        told = self.read_event(self.verify_webhook(body=body, signature=signature, now=now))
+        return told if isinstance(told, WebhookRefund) else None
+
+    # What only a gateway that also keeps the order book can do; for the others there is nothing to read.
+
+    def read_sale(self, source_id: str, kind: SaleKind) -> Sale | GatewayAnswer:
+        """Read one sale whole.
+
+        An answer PENDING with code "not_paid_yet" says that the money may still come, DEFINITIVE_NO with "not_a_sale" that
+        there is nothing to refund (nothing was charged, or another sale tells of it); any other, that it could not be read.
+        """
+        return NOT_SUPPORTED
+
+    def list_sales(self, *, kind: SaleKind, created_after: datetime | None = None, cursor: str = "") -> SalePage | GatewayAnswer:
+        """Read one page of the ids of all sales; arguments as of `list_refunds`."""
+        return NOT_SUPPORTED
+
+    def subscription_state(self, subscription_id: str) -> SubscriptionState | GatewayAnswer:
+        """Ask for a subscription; an answer when it could not be read."""
+        return NOT_SUPPORTED
+
+    def end_subscription(self, subscription_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """End a subscription now, without a proration and without a last invoice; SUCCEEDED also when it had ended before."""
+        return NOT_SUPPORTED
+
+    def record_credit_note(
+        self, *, invoice_id: str, gateway_refund_id: str, amount: Money, idempotency_key: str
+    ) -> CreditNote | GatewayAnswer:
+        """Record a credit note for a refund that was already made; moves no money."""
+        return NOT_SUPPORTED
+
+    def make_test_payment(self, amount: Money, *, key: str) -> str | GatewayAnswer:
+        """Pay `amount` with a test card and return the payment's id; for the self-test.
+
+        Raises:
+            ValueError: the account is in live mode.
+        """
+        return NOT_SUPPORTED
 
 
 def refuse_inside_transaction() -> None:

@@ -1,112 +1,52 @@
 """Stripe as a gateway, on Stripe's own SDK.
 
 The SDK's retries are off: an attempt is one call, and who may repeat it is decided by the refund's state, not by the HTTP
-layer. What an error proves is decided by `answer_to_error`, from the transport and the HTTP status rather than the SDK's
-exception classes, because a proxy in between may answer with anything.
+layer. What an answer or an error proves is decided in `stripe_reading`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import stripe
 from django.utils.translation import gettext as _
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from refund_plugin.errors import GatewayMisconfigured, UnknownCurrency, WebhookRejected
+from refund_plugin.errors import GatewayMisconfigured
+from refund_plugin.gateways.answers import Operation, canceled_id, payment_of_canceled
 from refund_plugin.gateways.base import (
     AnswerKind,
+    Capabilities,
     Gateway,
     GatewayAnswer,
+    PaymentState,
     RefundCommand,
-    WebhookRefund,
-    refuse_inside_transaction,
+    RefundPage,
+    WebhookFact,
 )
-from refund_plugin.money import Money, exponent
+from refund_plugin.gateways.burning import burn_key
+from refund_plugin.gateways.stripe_amounts import from_stripe_amount, read_amount, smallest_step, to_stripe_amount
+from refund_plugin.gateways.stripe_events import kept_of, read_event, verified_event
+from refund_plugin.gateways.stripe_reading import (
+    CHARGE_PREFIXES,
+    answer_to_refund,
+    ask,
+    listed_refund,
+    look,
+    our_id,
+    payment_param,
+    payment_state,
+    unreadable,
+)
+from refund_plugin.money import Money
 
 # Pinned, so that an account's default or a new SDK cannot change what an old refund's replay means.
 STRIPE_VERSION = "2026-10-28.endive"
 DEFAULT_API_BASE = "https://api.stripe.com"
 
-# Stripe's decimals where they are not two. ISK and UGX have no decimals but are sent times 100, so they are "two" here.
-# Source: docs.stripe.com/currencies, zero-decimal currencies, three-decimal currencies, special cases.
-_NO_DECIMALS = frozenset(["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"])
-_THREE_DECIMALS = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
-
-WEBHOOK_TOLERANCE_SECONDS = 300
-WEBHOOK_FUTURE_SECONDS = 60  # the SDK accepts any future timestamp, which would let one captured event live for ever
-_REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed"})
-
-_STATUS_KINDS = {
-    "pending": AnswerKind.PENDING,
-    "requires_action": AnswerKind.PENDING,
-    "succeeded": AnswerKind.SUCCEEDED,
-    "failed": AnswerKind.FAILED,
-    "canceled": AnswerKind.CANCELED,
-}
-# What is kept of a refund: no e-mail address, no instructions to the customer.
-_KEPT_FIELDS = (
-    "id",
-    "object",
-    "amount",
-    "currency",
-    "status",
-    "pending_reason",
-    "failure_reason",
-    "reason",
-    "charge",
-    "payment_intent",
-    "balance_transaction",
-    "failure_balance_transaction",
-    "created",
-    "destination_details",
-    "metadata",
-)
-
-
-def _stripe_decimals(currency: str) -> int:
-    if currency in _NO_DECIMALS:
-        return 0
-    return 3 if currency in _THREE_DECIMALS else 2
-
-
-def _shift(amount: int, decimals: int) -> int:
-    return int(amount * 10**decimals) if decimals >= 0 else int(amount // 10**-decimals)
-
-
-def to_stripe_amount(money: Money) -> int:
-    """Return `money` in Stripe's unit for its currency.
-
-    Raises:
-        ValueError: not a multiple of the gateway's step; amounts are made in steps, so this is a defect of the caller.
-    """
-    if money.minor % smallest_step(money.currency):
-        raise ValueError(f"{money} is not a multiple of {smallest_step(money.currency)} minor units")
-    return _shift(money.minor, _stripe_decimals(money.currency) - exponent(money.currency))
-
-
-def from_stripe_amount(amount: int, currency: str) -> Money | None:
-    """Return Stripe's `amount` as Money; None when our minor units cannot hold it or the currency is not known."""
-    try:
-        shift = exponent(currency.upper()) - _stripe_decimals(currency.upper())
-    except UnknownCurrency:
-        return None
-    if shift < 0 and amount % 10**-shift:
-        return None
-    return Money(_shift(amount, shift), currency.upper())
-
-
-def smallest_step(currency: str) -> int:
-    """Return the step, in our minor units: 10 for three-decimal currencies, whose last digit Stripe wants to be 0."""
-    if currency in _THREE_DECIMALS:
-        return 10
-    return int(10 ** max(0, exponent(currency) - _stripe_decimals(currency)))
+_NOT_CANCELED = "not_canceled"
 
 
 class StripeGateway(Gateway):
@@ -124,6 +64,7 @@ class StripeGateway(Gateway):
     """
 
     kind = "stripe"
+    capabilities = Capabilities(cancel_before_capture=True, events=True)
 
     def __init__(
         self,
@@ -155,195 +96,126 @@ class StripeGateway(Gateway):
             http_client=stripe.RequestsClient(timeout=(connect_timeout_seconds, read_timeout_seconds)),
         )
         self._refunds = client.v1.refunds
+        self._intents = client.v1.payment_intents
+        self._charges = client.v1.charges
 
     def refund(self, command: RefundCommand) -> GatewayAnswer:
         """Send a refund; see `Gateway.refund`. The command's metadata carries the installation, ours adds the refund's id."""
-        params: dict[str, Any] = {
-            **_payment_param(command.gateway_payment_id),
-            "amount": to_stripe_amount(command.amount),
-            "metadata": {**command.metadata, "refund_id": str(command.refund_id)},
-        }
-        if command.reason:
-            params["reason"] = command.reason
-        return self._ask(lambda: self._refunds.create(params, options={"idempotency_key": command.idempotency_key}))  # type: ignore[arg-type]
+        return self._cancel_payment(command) if command.operation == "cancel_payment" else self._send(command)
 
     def retrieve(self, gateway_refund_id: str) -> GatewayAnswer:
         """Ask for a refund's present state; a refusal to answer proves nothing about the money, so it is never a "no"."""
-        return _as_reading(self._ask(lambda: self._refunds.retrieve(gateway_refund_id)))
+        if payment := payment_of_canceled(gateway_refund_id):
+            return look(lambda: self._intents.retrieve(payment), _answer_to_cancellation)
+        return look(lambda: self._refunds.retrieve(gateway_refund_id), _answer)
 
-    def find(self, *, gateway_payment_id: str, refund_id: UUID) -> GatewayAnswer | None:
+    def find(self, *, gateway_payment_id: str, refund_id: UUID, operation: Operation = "refund") -> GatewayAnswer | None:
         """Page through all refunds of the payment and match our id; see `Gateway.find`."""
-        refuse_inside_transaction()
-        try:
-            for refund in self._pages(gateway_payment_id):
-                if (refund.get("metadata") or {}).get("refund_id") == str(refund_id):
-                    return answer_to_refund(refund)
-        except stripe.StripeError as error:
-            return _as_reading(answer_to_error(error))
-        return None
+        if operation == "cancel_payment":
+            answer = self.retrieve(canceled_id(gateway_payment_id))
+            return None if answer.code == _NOT_CANCELED else answer
+        return look(lambda: self._listed(gateway_payment_id, refund_id), lambda refund: answer_to_refund(refund) if refund else None)
+
+    def burn(self, command: RefundCommand, captured: Money) -> GatewayAnswer:
+        """Spend the key on more than was ever captured; see `Gateway.burn`.
+
+        Source: docs.stripe.com/api/idempotent_requests: a key keeps its first answer once execution has begun, whether it
+        succeeded or failed, and refuses other parameters. Only a replay proves that the refusal was kept.
+        """
+        told = look(
+            lambda: self._intent_or_charge(command.gateway_payment_id),
+            # the authorised amount: a part that is captured later cannot make more than this payable
+            lambda payment: read_amount(payment["amount"], payment["currency"]),
+        )
+        if isinstance(told, GatewayAnswer):
+            return told
+        return burn_key(command, captured=captured, told=told, step=smallest_step(command.amount.currency), send=self._send)
+
+    def list_refunds(
+        self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = "", limit: int = 100
+    ) -> RefundPage | GatewayAnswer:
+        """Read one page of refunds; see `Gateway.list_refunds`."""
+        params: dict[str, Any] = {"limit": limit, **(payment_param(gateway_payment_id) if gateway_payment_id else {})}
+        if created_after is not None:
+            params["created"] = {"gte": int(created_after.timestamp())}
+        if cursor:
+            params["starting_after"] = cursor
+        return look(lambda: self._refunds.list(params), _page)  # type: ignore[arg-type]
+
+    def payment_state(self, gateway_payment_id: str) -> PaymentState | GatewayAnswer:
+        """Ask for a payment; see `Gateway.payment_state`."""
+        return look(lambda: self._intent_or_charge(gateway_payment_id, with_money=True), payment_state)
 
     def ping(self) -> GatewayAnswer:
         """List one refund: the cheapest read that also proves the permission this package needs."""
-        refuse_inside_transaction()
-        try:
-            self._refunds.list({"limit": 1})
-        except stripe.StripeError as error:
-            return _as_reading(answer_to_error(error))
-        return GatewayAnswer(kind=AnswerKind.SUCCEEDED)
+        return look(lambda: self._refunds.list({"limit": 1}), lambda page: GatewayAnswer(kind=AnswerKind.SUCCEEDED))
 
     def step(self, currency: str) -> int:
         """See `Gateway.step`."""
         return smallest_step(currency)
 
-    def parse_webhook(self, *, body: bytes, signature: str, now: datetime) -> WebhookRefund | None:
-        """Verify and normalise a webhook; see `Gateway.parse_webhook`. Its answer's `raw` keeps no personal data of the event."""
-        if not self._webhook_secret:
-            raise WebhookRejected  # with an empty secret anybody could sign
-        try:
-            # the tolerance is ours to check: the SDK would read the clock itself
-            stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, None)
-            event = json.loads(body)
-        except (stripe.SignatureVerificationError, ValueError) as error:
-            raise WebhookRejected from error
-        _refuse_wrong_time(signature, now)
-        if event.get("type") not in _REFUND_EVENTS:
-            return None
-        refund = event["data"]["object"]
-        return WebhookRefund(
-            event_id=event["id"],
-            event_type=event["type"],
-            livemode=event["livemode"],
-            created=datetime.fromtimestamp(event["created"], UTC),
-            gateway_payment_id=refund.get("payment_intent") or refund.get("charge") or "",
-            refund_id=_our_id(refund),
-            answer=answer_to_refund(refund),
-        )
+    def verify_webhook(self, *, body: bytes, signature: str, now: datetime) -> Mapping[str, Any]:
+        """Return a webhook's event once it is proven to be Stripe's; see `Gateway.verify_webhook`."""
+        return verified_event(body=body, signature=signature, secret=self._webhook_secret, now=now)
 
-    def _ask(self, call: Callable[[], stripe.Refund]) -> GatewayAnswer:
-        refuse_inside_transaction()
-        try:
-            refund = call()
-        except stripe.StripeError as error:
-            return answer_to_error(error)
-        return answer_to_refund(refund.to_dict(), headers=refund.last_response.headers if refund.last_response else {})
+    def read_event(self, event: Mapping[str, Any]) -> WebhookFact | None:
+        """See `Gateway.read_event`."""
+        return read_event(event)
 
-    def _pages(self, gateway_payment_id: str) -> Iterator[dict[str, Any]]:
-        params: dict[str, Any] = {**_payment_param(gateway_payment_id), "limit": 100}
-        for refund in self._refunds.list(params).auto_paging_iter():  # type: ignore[arg-type]
-            yield refund.to_dict()
+    def kept_of(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Gateway.kept_of`."""
+        return kept_of(event)
+
+    def _send(self, command: RefundCommand) -> GatewayAnswer:
+        params: dict[str, Any] = {
+            **payment_param(command.gateway_payment_id),
+            "amount": to_stripe_amount(command.amount),
+            "metadata": {**command.metadata, "refund_id": str(command.refund_id)},
+        }
+        if command.reason:
+            params["reason"] = command.reason
+        return ask(lambda: self._refunds.create(params, options={"idempotency_key": command.idempotency_key}), _answer)  # type: ignore[arg-type]
+
+    def _cancel_payment(self, command: RefundCommand) -> GatewayAnswer:
+        params: dict[str, Any] = {"cancellation_reason": command.reason} if command.reason else {}
+        payment, options = command.gateway_payment_id, stripe.RequestOptions(idempotency_key=command.idempotency_key)
+        answer = ask(lambda: self._intents.cancel(payment, params, options=options), _answer_to_cancellation)  # type: ignore[arg-type]
+        if answer.kind != AnswerKind.DEFINITIVE_NO:
+            return answer
+        # refused: perhaps because somebody has canceled it before, which is what was wanted
+        now = self.retrieve(canceled_id(payment))
+        return answer if now.code == _NOT_CANCELED else now
+
+    def _listed(self, gateway_payment_id: str, refund_id: UUID) -> dict[str, Any] | None:
+        params: dict[str, Any] = {**payment_param(gateway_payment_id), "limit": 100}
+        pages = (refund.to_dict() for refund in self._refunds.list(params).auto_paging_iter())  # type: ignore[arg-type]
+        return next((refund for refund in pages if our_id(refund) == refund_id), None)
+
+    def _intent_or_charge(self, gateway_payment_id: str, *, with_money: bool = False) -> dict[str, Any]:
+        if gateway_payment_id.startswith(CHARGE_PREFIXES):
+            return self._charges.retrieve(gateway_payment_id, {"expand": ["balance_transaction"]} if with_money else {}).to_dict()
+        expand = ["latest_charge.balance_transaction"]
+        return self._intents.retrieve(gateway_payment_id, {"expand": expand} if with_money else {}).to_dict()
 
 
-def answer_to_refund(refund: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> GatewayAnswer:
-    """Normalise a refund object; anything that is not clearly one proves nothing."""
-    raw: dict[str, object] = {name: refund[name] for name in _KEPT_FIELDS if name in refund}
-    if headers and headers.get("Request-Id"):
-        raw["request_id"] = headers["Request-Id"]
-    kind = _STATUS_KINDS.get(str(refund.get("status")))
-    if refund.get("object") != "refund" or not refund.get("id") or kind is None:
-        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="unreadable_answer", raw=raw)
+def _answer(refund: stripe.Refund) -> GatewayAnswer:
+    return answer_to_refund(refund.to_dict(), headers=refund.last_response.headers if refund.last_response else {})
+
+
+def _answer_to_cancellation(intent: stripe.PaymentIntent) -> GatewayAnswer:
+    """Only a canceled payment is a cancellation; any other proves nothing about a call that may still be on its way."""
+    if intent.object != "payment_intent":
+        return unreadable()
+    if intent.status != "canceled":
+        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=_NOT_CANCELED)
     return GatewayAnswer(
-        kind=kind,
-        gateway_refund_id=refund["id"],
-        amount=from_stripe_amount(refund["amount"], refund["currency"]),
-        code=refund.get("failure_reason") or refund.get("pending_reason") or "",
-        trace_reference=_trace_reference(refund),
-        raw=raw,
+        kind=AnswerKind.SUCCEEDED,
+        gateway_refund_id=canceled_id(intent.id),
+        amount=from_stripe_amount(intent.amount, intent.currency),
+        raw={"id": intent.id, "object": intent.object, "status": intent.status, "canceled_at": intent.canceled_at},
     )
 
 
-def answer_to_error(error: stripe.StripeError) -> GatewayAnswer:
-    """Decide what an error proves (the notes (1) and (2) of the refund's transition table)."""
-    if isinstance(error, stripe.APIConnectionError) and error.http_status is None:
-        return _answer_to_silence(error)
-    said = error.json_body.get("error") if isinstance(error.json_body, dict) else None
-    said = said if isinstance(said, dict) else {}
-    status, error_type = error.http_status, str(said.get("type") or "")
-    code = str(said.get("code") or error_type or f"http_{status}")
-    hold, retry_after = False, None
-    if status in (401, 403):
-        kind, hold = AnswerKind.NOT_EXECUTED, True
-    elif status == 429 or code == "rate_limit":
-        kind, retry_after = AnswerKind.NOT_EXECUTED, _retry_after(error)
-    elif error_type == "idempotency_error" or code == "charge_already_refunded":
-        kind = AnswerKind.MAYBE_EXECUTED  # perhaps by an earlier attempt of ours: look, do not conclude
-    elif status in (400, 402, 404) and error_type:
-        kind = AnswerKind.DEFINITIVE_NO
-    else:
-        kind = AnswerKind.MAYBE_EXECUTED  # 409, 5xx, and whatever did not come from Stripe itself
-    return GatewayAnswer(
-        kind=kind,
-        code=code,
-        message=str(said.get("message") or ""),
-        hold=hold,
-        retry_after_seconds=retry_after,
-        raw={
-            "http_status": status,
-            "request_id": error.request_id,
-            "error": {name: said[name] for name in ("type", "code", "decline_code", "message", "param") if name in said},
-        },
-    )
-
-
-def _answer_to_silence(error: stripe.APIConnectionError) -> GatewayAnswer:
-    """Tell a request that was never sent from one whose answer never came."""
-    causes = list(_causes(error))
-    never_sent = any(isinstance(cause, (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError)) for cause in causes)
-    return GatewayAnswer(
-        kind=AnswerKind.NOT_EXECUTED if never_sent else AnswerKind.MAYBE_EXECUTED,
-        code="connection_failed" if never_sent else "no_answer",
-        message=type(causes[-1]).__name__,
-        raw={"causes": [type(cause).__name__ for cause in causes]},
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk down an exception's chain; urllib3 hides its reason in an attribute or an argument."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        reason = getattr(current, "reason", None)
-        argument = current.args[0] if current.args else None
-        hidden = [inner for inner in (reason, argument) if isinstance(inner, BaseException)]
-        current = hidden[0] if hidden else (current.__cause__ or current.__context__)
-
-
-def _as_reading(answer: GatewayAnswer) -> GatewayAnswer:
-    """A read that is refused says nothing about the refund."""
-    if answer.kind != AnswerKind.DEFINITIVE_NO:
-        return answer
-    return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=answer.code, message=answer.message, raw=answer.raw)
-
-
-def _payment_param(gateway_payment_id: str) -> dict[str, str]:
-    # ch_ and py_ are charges of integrations older than payment intents
-    return {"charge" if gateway_payment_id.startswith(("ch_", "py_")) else "payment_intent": gateway_payment_id}
-
-
-def _retry_after(error: stripe.StripeError) -> float | None:
-    value = (error.headers or {}).get("Retry-After", "")
-    return float(value) if re.fullmatch(r"\d{1,6}(\.\d+)?", value) else None
-
-
-def _our_id(refund: Mapping[str, Any]) -> UUID | None:
-    try:
-        return UUID((refund.get("metadata") or {}).get("refund_id", ""))
-    except ValueError:
-        return None  # made in the dashboard, or by another program
-
-
-def _trace_reference(refund: Mapping[str, Any]) -> str:
-    """Return the number a bank can search for, once Stripe has it; every payment method keeps it under its own name."""
-    details = refund.get("destination_details") or {}
-    method = details.get(details.get("type")) or {}
-    return str(method.get("reference") or "") if method.get("reference_status") == "available" else ""
-
-
-def _refuse_wrong_time(signature: str, now: datetime) -> None:
-    # the first t is the one that was signed; the SDK reads it leniently ("+1", " 1", "1=x"), so whatever is not plain is refused
-    signed = next((item for item in signature.split(",") if item.partition("=")[0] == "t"), "")
-    match = re.fullmatch(r"t=([0-9]{1,12})", signed)
-    age_seconds = now.timestamp() - int(match[1]) if match else None
-    if age_seconds is None or not -WEBHOOK_FUTURE_SECONDS <= age_seconds <= WEBHOOK_TOLERANCE_SECONDS:
-        raise WebhookRejected
+def _page(page: stripe.ListObject[stripe.Refund]) -> RefundPage:
+    items = tuple(listed_refund(refund.to_dict()) for refund in page.data)
+    return RefundPage(items=items, cursor=items[-1].gateway_refund_id if page.has_more else "")

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from demo.sandbox.process import SandboxServer
 from refund_plugin.errors import WebhookRejected
 from refund_plugin.gateways.base import AnswerKind, WebhookRefund
-from refund_plugin.gateways.stripe import StripeGateway, from_stripe_amount, smallest_step, to_stripe_amount
+from refund_plugin.gateways.stripe import StripeGateway
+from refund_plugin.gateways.stripe_amounts import from_stripe_amount, smallest_step, to_stripe_amount
 from refund_plugin.money import EXPONENTS, Money
 from tests.gateways.conformance import GatewayConformance, Rig, command_for
 
