@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement, Table
-from django.db.models import BaseConstraint, Model
+from django.db.models import BaseConstraint
 
 _FUNCTION = "CREATE OR REPLACE FUNCTION %(name)s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %(body)s END $$;"
 _REFUSE = "RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{message}';"
@@ -24,14 +23,14 @@ class Guard(BaseConstraint):
         """Return the function's body (PostgreSQL only) and what follows `CREATE TRIGGER <name>`, with `%(table)s` in it."""
         raise NotImplementedError
 
-    def constraint_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> str:
         """Add nothing to `CREATE TABLE`; the trigger is made after it."""
         statement = self.create_sql(model, schema_editor)
         if statement:
             schema_editor.deferred_sql.append(statement)
         return ""
 
-    def create_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement | str:
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
         """Return the statement that makes the trigger, or nothing for a database we do not know."""
         written = self.trigger(schema_editor.connection.vendor)
         if written is None:
@@ -44,7 +43,7 @@ class Guard(BaseConstraint):
             name=self.name,
         )
 
-    def remove_sql(self, model: type[Model], schema_editor: BaseDatabaseSchemaEditor) -> Statement | str:
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
         """Return the statement that drops the trigger."""
         vendor = schema_editor.connection.vendor
         if self.trigger(vendor) is None:
@@ -89,7 +88,7 @@ class Transitions(Guard):
     def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """See Django's `BaseConstraint.deconstruct`."""
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "field": self.field, "allowed": self.allowed}
+        return path, tuple(args), {**kwargs, "field": self.field, "allowed": self.allowed}
 
     def trigger(self, vendor: str) -> tuple[str, str] | None:
         """See `Guard.trigger`."""
@@ -121,7 +120,7 @@ class Balanced(Guard):
     def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """See Django's `BaseConstraint.deconstruct`."""
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "group": self.group, "debit": self.debit, "credit": self.credit}
+        return path, tuple(args), {**kwargs, "group": self.group, "debit": self.debit, "credit": self.credit}
 
     def trigger(self, vendor: str) -> tuple[str, str] | None:
         """See `Guard.trigger`."""

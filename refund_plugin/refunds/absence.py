@@ -30,7 +30,7 @@ def purpose_of(refund: Refund, now: datetime, *, replayable: bool = True, stoppe
     """
     if refund.state == RefundState.PENDING:
         return AttemptPurpose.RETRIEVE if refund.gateway_refund_id else AttemptPurpose.LIST
-    young = now - (refund.first_sent_at or refund.created_at) < timedelta(hours=settings().key_replay_hours)
+    young = now - (refund.first_sent_at or refund.reserved_at) < timedelta(hours=settings().key_replay_hours)
     if refund.state == RefundState.UNKNOWN:
         return _purpose_of_unknown(refund, now, safe=young and replayable and not stopped)
     looked = refund.listed_at is not None and now - refund.listed_at < FRESH

@@ -26,7 +26,8 @@ _LINE_FIELDS = ["held_minor", "gone_minor", "held_quantity", "gone_quantity", "r
 _REFUND_FIELDS = [
     field.attname
     for field in Refund._meta.concrete_fields
-    if field.attname not in ("id", "store_id", "request_id", "decision_id", "payment_id", "account_id", "idempotency_key", "created_at")
+    if field.attname
+    not in ("id", "store_id", "request_id", "decision_id", "payment_id", "account_id", "idempotency_key", "created_at", "reserved_at")
 ]
 
 

@@ -34,7 +34,7 @@ _pool: ThreadPoolExecutor | None = None
 def drive_refunds(*, limit: int = 500) -> int:
     """Work on everything that is due, up to about `limit` refunds; return how many calls were made."""
     calls = 0
-    for account in GatewayAccount.objects.filter(slug__in=settings().gateways, on_hold=False):
+    for account in GatewayAccount.objects.filter(on_hold=False):
         calls += _Driver(account).run(limit - calls)
         if calls >= limit:
             break
@@ -53,19 +53,22 @@ class _Driver:
 
     def run(self, limit: int) -> int:
         """Return how many calls were made."""
-        calls, stopped = 0, not self._claim(limit)
-        while self._waiting or self._flying:
-            if len(self._flying) <= self._concurrency // 2 and not stopped:
+        calls, stopped, hungry = 0, False, True
+        while True:
+            if hungry and not self._waiting and not stopped:
+                stopped = not self._claim(limit)
+                hungry = bool(self._waiting)
+            if self._waiting and stopped:
+                give_back(self._waiting, seconds=settings().breaker_seconds)
+                self._waiting.clear()
+            if self._waiting and len(self._flying) <= self._concurrency // 2:
                 calls += self._launch()
-                if not self._waiting:
-                    self._claim(limit)
             if self._flying:
                 done, _flying = wait(self._flying, timeout=GATHER_SECONDS)
                 stopped = self._record(done) or stopped
-            if stopped:
-                give_back(self._waiting, seconds=settings().breaker_seconds)
-                self._waiting.clear()
-        return calls
+                hungry = hungry or bool(done)  # an answer may make the next call due at once
+            elif not self._waiting and (stopped or not hungry):
+                return calls
 
     def _claim(self, limit: int) -> bool:
         """Claim what is due; tell whether the account may be called now."""
@@ -73,10 +76,8 @@ class _Driver:
         account, wanted = self._account, min(settings().claim_batch, limit - self._claimed)
         if account.on_hold or wanted <= 0:
             return False
-        if account.breaker_open_until is None:
-            claims = claim_due(account=account, batch=wanted)
-        else:
-            claims = self._claim_try()
+        closed = account.breaker_open_until is None
+        claims = claim_due(account=account, batch=wanted) if closed else self._claim_try()
         self._waiting.extend(claims)
         self._claimed += len(claims)
         return True
@@ -94,10 +95,8 @@ class _Driver:
 
     def _launch(self) -> int:
         wanted = min(self._concurrency - len(self._flying), len(self._waiting))
-        if not wanted:
-            return 0
         started = begin_attempts([self._waiting.popleft() for _n in range(wanted)])
-        refuse_inside_transaction()
+        refuse_inside_transaction()  # the threads have connections of their own, so they would not notice
         for kind in SlotKind:
             of_kind = [item for item in started if (item.call.purpose in READS) == (kind == SlotKind.READ)]
             for item, delay in zip(of_kind, take_slots(self._account, kind, len(of_kind)), strict=True):
@@ -122,6 +121,7 @@ class _Driver:
 
 def call_gateway(started: Started, delay_seconds: float = 0.0) -> GatewayAnswer | None:
     """Make one call at its instant; None means that a complete listing does not have our refund."""
+    refuse_inside_transaction()
     if delay_seconds > 0:
         time.sleep(delay_seconds)
     gateway, command, purpose = started.gateway, started.command, started.call.purpose

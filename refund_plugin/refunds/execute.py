@@ -128,7 +128,8 @@ def _begin(claims: Sequence[Claim]) -> list[Started]:
         now = clock.database_now()
         rows = for_update(Refund.objects.order_by("pk")).select_related("payment", "account", "request").filter(pk__in=list(fences))
         usable = [row for row in rows if row.fence == fences[row.pk] and row.state in DRIVEN and row.lease_until and row.lease_until >= now]
-        free, busy = _one_per_payment(usable)
+        order = list(fences)
+        free, busy = _one_per_payment(sorted(usable, key=lambda refund: order.index(refund.pk)))
         begun = [(refund, attempt) for refund in free if (attempt := _attempt(refund, now)) is not None]
         if begun:
             refunds = [refund for refund, _attempt in begun]
@@ -148,7 +149,8 @@ def _one_per_payment(refunds: Iterable[Refund]) -> tuple[list[Refund], list[Refu
     refunds = list(refunds)
     in_flight = Attempt.objects.filter(payment__in={refund.payment_id for refund in refunds}, ended_at__isnull=True)
     taken = set(in_flight.values_list("payment_id", flat=True))
-    free, busy = [], []
+    free: list[Refund] = []
+    busy: list[Refund] = []
     for refund in refunds:
         (busy if refund.payment_id in taken else free).append(refund)
         taken.add(refund.payment_id)

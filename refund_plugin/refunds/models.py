@@ -194,6 +194,7 @@ class Refund(models.Model):
     key_known_at = models.DateTimeField(null=True, help_text="When the gateway said that it knows the key.")
     stored_error = models.BooleanField(default=False, help_text="The gateway keeps an error under the key: a replay tells nothing new.")
     created_at = models.DateTimeField()
+    reserved_at = models.DateTimeField(help_text="When it was made, by the database's clock: its key can be no older.")
     settled_at = models.DateTimeField(null=True)
     needs_person = models.CharField(max_length=200, blank=True, help_text="Why a person must look at the money.")
     claimed_by_id = models.CharField(max_length=64, blank=True, help_text="Who pays it by hand.")

@@ -239,5 +239,6 @@ def new_refund(
         origin=origin,
         idempotency_key=f"refund-{refund_id}",
         due_at=Now(),
+        reserved_at=Now(),
         created_at=now,
     )

@@ -13,9 +13,11 @@ from refund_plugin.events.models import Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import ping_accounts
-from refund_plugin.refunds.execute import begin_attempt, call_gateway, claim_due, drive_refunds, work_on
-from refund_plugin.refunds.models import Attempt, Refund
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.alerts import look_at
+from refund_plugin.refunds.calls import call_gateway, drive_refunds
+from refund_plugin.refunds.execute import Claim, Started, begin_attempts, claim_due, load_command
+from refund_plugin.refunds.models import Alert, Attempt, Refund, WaitsFor
+from refund_plugin.refunds.outcomes import Call, record_answer
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.refunds.sweep import sweep_once
@@ -28,6 +30,16 @@ pytestmark = pytest.mark.django_db
 
 def kinds(request) -> list[str]:
     return list(Event.objects.filter(case=request.pk).values_list("kind", flat=True))
+
+
+def begin(claim: Claim) -> Started:
+    [started] = begin_attempts([claim])
+    return started
+
+
+def _replay_of(refund: Refund, gateway) -> Started:
+    call = Call(attempt_id=0, fence=0, purpose="send")
+    return Started(refund.pk, call, gateway, load_command(refund.command), refund.amount, "")
 
 
 @pytest.fixture
@@ -82,16 +94,60 @@ def test_a_key_the_gateway_may_have_forgotten_is_looked_up_and_never_sent_again(
     assert len(gateway.sent) == 1
 
 
-def test_absence_after_the_keys_life_stays_unknown_and_calls_a_person(gateway, purchase, request_):
+def test_one_listing_without_it_proves_nothing(gateway, purchase, request_):
     gateway.script("timeout_before_commit")
     drive_refunds()
     with clock.travel(timedelta(hours=21)):
         drive_refunds()
-    refund = only_refund(request_)
-    assert (refund.state, refund.needs_person) == (RefundState.UNKNOWN, "not in the gateway's listing")
+        assert drive_refunds() == 0
+    assert only_refund(request_).state == RefundState.UNKNOWN
     assert gateway.sent == []
     assert balances(purchase) == ([(1820, 0)], [(1820, 0)])
-    assert "refund_alert" in kinds(request_)
+
+
+def test_two_listings_and_a_burnt_key_prove_absence_and_a_successor_pays(gateway, purchase, request_):
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    for minutes in (0, 11):
+        with clock.travel(timedelta(hours=21, minutes=minutes)):
+            drive_refunds()
+    absent = Refund.objects.get(request=request_, supersedes=None)
+    assert (absent.state, absent.failure_code, absent.owed) == (RefundState.FAILED, "absent", False)
+    assert list(absent.attempts.values_list("purpose", flat=True)) == ["send", "list", "list", "burn"]
+    assert absent.successor.state == RefundState.SUCCEEDED
+    assert [command.idempotency_key for command in gateway.sent] == [absent.successor.idempotency_key]
+    assert balances(purchase) == ([(0, 1820)], [(0, 1820)])
+    with clock.travel(timedelta(hours=22)):
+        late = call_gateway(_replay_of(absent, gateway))
+    assert late.kind == AnswerKind.MAYBE_EXECUTED  # the sender that wakes up late cannot pay
+    assert len(gateway.sent) == 1
+
+
+def test_a_refund_that_a_lagging_listing_hides_is_found_by_asking_its_key(gateway, purchase, request_):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    gateway.lag_listings(100 * 3600)
+    for minutes in (0, 11):
+        with clock.travel(timedelta(hours=21, minutes=minutes)):
+            drive_refunds()
+    refund = only_refund(request_)
+    assert refund.state == RefundState.SUCCEEDED
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "list", "list", "burn", "replay"]
+    assert len(gateway.sent) == 1
+
+
+def test_after_a_restore_a_refund_is_looked_for_before_it_is_sent(gateway, request_):
+    Refund.objects.update(list_first=True)
+    drive_refunds()
+    refund = only_refund(request_)
+    assert refund.state == RefundState.SUCCEEDED
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["list", "send"]
+
+
+def test_a_reserved_refund_older_than_a_keys_life_is_looked_for_before_it_is_sent(gateway, request_):
+    with clock.travel(timedelta(days=400)):
+        drive_refunds()
+    assert list(only_refund(request_).attempts.values_list("purpose", flat=True)) == ["list", "send"]
 
 
 def test_a_refused_connection_keeps_the_refund_reserved(gateway, request_):
@@ -179,13 +235,11 @@ def test_a_pending_refund_is_asked_about_until_it_settles(gateway, request_):
 
 def test_a_worker_that_dies_after_its_call_leaves_an_unknown_refund_that_is_paid_once(gateway, request_):
     [claim] = claim_due(batch=10)
-    call, command, adapter, refund = begin_attempt(claim)
-    call_gateway(adapter, call.purpose, command, "")  # the answer dies with the worker
+    call_gateway(begin(claim))  # the answer dies with the worker
     assert claim_due(batch=10) == []
     with clock.travel(timedelta(minutes=5)):
         drive_refunds()
-    refund.refresh_from_db()
-    assert refund.state == RefundState.SUCCEEDED
+    assert only_refund(request_).state == RefundState.SUCCEEDED
     assert len(gateway.sent) == 1
     assert "refund_unknown" in kinds(request_)
 
@@ -202,13 +256,13 @@ def test_a_worker_that_wakes_late_may_not_call(gateway, request_):
     [late] = claim_due(batch=10)
     with clock.travel(timedelta(minutes=5)):
         drive_refunds()
-    assert work_on(late) == 0
+    assert begin_attempts([late]) == []
     assert len(gateway.sent) == 1
 
 
 def test_a_late_workers_fact_is_recorded_and_its_silence_is_not(gateway, request_):
     [late] = claim_due(batch=10)
-    call, _command, _gateway, refund = begin_attempt(late)
+    call, refund = begin(late).call, only_refund(request_)
     with clock.travel(timedelta(minutes=5)):
         [newer] = claim_due(batch=10)
         assert newer.fence > late.fence
@@ -225,8 +279,7 @@ def test_one_payment_has_one_call_in_flight_at_a_time(gateway, policy):
     ask(purchase, {line: 1})
     ask(purchase, {line: 1})
     first, second = claim_due(batch=10)
-    assert begin_attempt(first) is not None
-    assert begin_attempt(second) is None
+    assert [started.refund_id for started in begin_attempts([first, second])] == [first.refund_id]
     assert Attempt.objects.filter(ended_at__isnull=True).count() == 1
     assert Refund.objects.get(pk=second.refund_id).state == RefundState.RESERVED
 
@@ -236,8 +289,7 @@ def test_a_call_abandoned_after_a_webhook_told_its_end_does_not_block_the_paymen
     line = purchase.lines.get()
     first = only_refund(ask(purchase, {line: 1}))
     [claim] = claim_due(batch=1)
-    call, command, adapter, _refund = begin_attempt(claim)
-    answer = call_gateway(adapter, call.purpose, command, "")
+    answer = call_gateway(begin(claim))
     record_answer(refund_id=first.pk, answer=answer, now=NOW)  # the webhook was faster, and the worker died
     second = only_refund(ask(purchase, {line: 1}))
     drive_refunds()
@@ -290,14 +342,28 @@ def test_money_that_went_after_all_raises_over_and_alerts(gateway, request_, pur
     assert (payment.held_minor, payment.gone_minor, payment.over_minor) == (1820, 1820, 1820)
     assert line.over_minor == 1820
     assert "refund_alert" in kinds(request_)
-    assert only_refund(again).state == RefundState.RESERVED
+    stopped = only_refund(again)
+    assert (stopped.state, stopped.waits_for) == (RefundState.RESERVED, WaitsFor.PERSON)
+    assert drive_refunds() == 0
+    assert Alert.objects.filter(kind="money_over", looked_at=None).exists()
+
+
+def test_an_alert_is_raised_once_until_somebody_looked(gateway, request_):
+    refund = only_refund(request_)
+    wrong = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=refund.amount + refund.amount)
+    for _time in range(2):
+        record_answer(refund_id=refund.pk, answer=wrong, now=NOW)
+    alert = Alert.objects.get()
+    assert look_at(alert_id=alert.pk, by=CLERK, note="called the bank", now=NOW).looked_by_label == "Clara Clerk"
+    record_answer(refund_id=refund.pk, answer=wrong, now=NOW)
+    assert Alert.objects.filter(looked_at=None).count() == 1
 
 
 def test_a_gateway_is_never_called_inside_a_transaction(gateway, request_):
     [claim] = claim_due(batch=1)
-    call, command, adapter, _refund = begin_attempt(claim)
+    started = begin(claim)
     with transaction.atomic(), pytest.raises(GatewayInTransaction):
-        call_gateway(adapter, call.purpose, command, "")
+        call_gateway(started)
     assert gateway.sent == []
 
 
