@@ -27,6 +27,7 @@ from refund_plugin.gateways.base import (
     WebhookFact,
 )
 from refund_plugin.gateways.burning import burn_key
+from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, read_amount, smallest_step, to_stripe_amount
 from refund_plugin.gateways.stripe_events import kept_of, read_event, verified_event
 from refund_plugin.gateways.stripe_reading import (
@@ -40,6 +41,7 @@ from refund_plugin.gateways.stripe_reading import (
     payment_state,
     unreadable,
 )
+from refund_plugin.gateways.stripe_sales import StripeSales
 from refund_plugin.money import Money
 
 # Pinned, so that an account's default or a new SDK cannot change what an old refund's replay means.
@@ -98,6 +100,7 @@ class StripeGateway(Gateway):
         self._refunds = client.v1.refunds
         self._intents = client.v1.payment_intents
         self._charges = client.v1.charges
+        self._sales = StripeSales(client, lambda payment: self._intent_or_charge(payment, with_money=True))
 
     def refund(self, command: RefundCommand) -> GatewayAnswer:
         """Send a refund; see `Gateway.refund`. The command's metadata carries the installation, ours adds the refund's id."""
@@ -165,6 +168,46 @@ class StripeGateway(Gateway):
     def kept_of(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """See `Gateway.kept_of`."""
         return kept_of(event)
+
+    def read_sale(self, source_id: str, kind: SaleKind) -> Sale | GatewayAnswer:
+        """See `Gateway.read_sale`."""
+        return self._sales.read(source_id, kind)
+
+    def list_sales(self, *, kind: SaleKind, created_after: datetime | None = None, cursor: str = "") -> SalePage | GatewayAnswer:
+        """See `Gateway.list_sales`."""
+        return self._sales.page(kind=kind, created_after=created_after, cursor=cursor)
+
+    def subscription_state(self, subscription_id: str) -> SubscriptionState | GatewayAnswer:
+        """See `Gateway.subscription_state`."""
+        return self._sales.subscription(subscription_id)
+
+    def end_subscription(self, subscription_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """See `Gateway.end_subscription`."""
+        return self._sales.end_subscription(subscription_id, idempotency_key=idempotency_key)
+
+    def record_credit_note(
+        self, *, invoice_id: str, gateway_refund_id: str, amount: Money, idempotency_key: str
+    ) -> CreditNote | GatewayAnswer:
+        """See `Gateway.record_credit_note`."""
+        return self._sales.record_credit_note(
+            invoice_id=invoice_id, gateway_refund_id=gateway_refund_id, amount=amount, idempotency_key=idempotency_key
+        )
+
+    def make_test_payment(self, amount: Money, *, key: str) -> str | GatewayAnswer:
+        """Pay with Stripe's test card; see `Gateway.make_test_payment`."""
+        if self.livemode:
+            raise ValueError("a test payment cannot be made with a live account")
+        params: dict[str, Any] = {
+            "amount": to_stripe_amount(amount),
+            "currency": amount.currency.lower(),
+            "payment_method": "pm_card_visa",
+            "payment_method_types": ["card"],
+            "confirm": True,
+        }
+        return ask(
+            lambda: self._intents.create(params, options={"idempotency_key": key}),  # type: ignore[arg-type]
+            lambda intent: intent.id if intent.status == "succeeded" else unreadable(f"the payment is {intent.status}"),
+        )
 
     def _send(self, command: RefundCommand) -> GatewayAnswer:
         params: dict[str, Any] = {

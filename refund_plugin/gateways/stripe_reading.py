@@ -202,13 +202,11 @@ def ask(call: Callable[[], Said], read: Callable[[Said], Result]) -> Result | Ga
     """Make a call and read what it answers; an answer says what went wrong, also when nobody could read it."""
     refuse_inside_transaction()
     try:
-        said = call()
+        return read(call())
     except stripe.StripeError as error:
         return answer_to_error(error)
-    try:
-        return read(said)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        logger.warning("an answer of Stripe could not be read: %r", error)
+        logger.warning("an answer of Stripe could not be read", exc_info=True)
         return unreadable(type(error).__name__)
 
 

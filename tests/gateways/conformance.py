@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +11,8 @@ import pytest
 from django.db import transaction
 
 from refund_plugin.errors import GatewayInTransaction
-from refund_plugin.gateways.base import AnswerKind, Gateway, RefundCommand
+from refund_plugin.gateways.base import AnswerKind, Gateway, GatewayAnswer, ListedRefund, PaymentState, RefundCommand, RefundPage
+from refund_plugin.gateways.burning import KEY_BURNT, KEY_KNOWN
 from refund_plugin.money import Money
 
 
@@ -48,6 +50,14 @@ class Rig(ABC):
     @abstractmethod
     def refunds_of(self, payment: str) -> int:
         """Return how many refunds of a payment the provider holds."""
+
+    @abstractmethod
+    def refund_elsewhere(self, payment: str, amount: Money) -> str:
+        """Refund past the gateway, as somebody would in the provider's dashboard, and return the refund's id."""
+
+    @abstractmethod
+    def break_next_listing(self) -> None:
+        """Let the next read go wrong."""
 
 
 class GatewayConformance:
@@ -150,6 +160,136 @@ class GatewayConformance:
 
     def test_a_refund_that_cannot_be_read_is_doubtful_not_failed(self, rig: Rig) -> None:
         assert rig.gateway.retrieve("re_unknown").kind == AnswerKind.MAYBE_EXECUTED
+
+    def test_a_replayed_answer_says_so(self, rig: Rig) -> None:
+        command = command_for(rig.pay(Money(1820, "EUR")), Money(500, "EUR"))
+        assert [rig.gateway.refund(command).idempotent_replayed for _ in range(2)] == [False, True]
+
+    def test_a_burnt_key_can_never_pay(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(500, "EUR"))
+        answer = rig.gateway.burn(command, Money(1820, "EUR"))
+        assert (answer.kind, answer.code) == (AnswerKind.DEFINITIVE_NO, KEY_BURNT)
+        assert rig.gateway.refund(command).kind == AnswerKind.MAYBE_EXECUTED  # a late sender
+        assert rig.refunds_of(payment) == 0
+        assert rig.gateway.refund(command_for(payment, Money(1820, "EUR"))).kind == AnswerKind.SUCCEEDED
+
+    def test_burning_a_key_twice_burns_it_once(self, rig: Rig) -> None:
+        command = command_for(rig.pay(Money(1820, "EUR")), Money(500, "EUR"))
+        assert [rig.gateway.burn(command, Money(1820, "EUR")).code for _ in range(2)] == [KEY_BURNT] * 2
+
+    def test_a_key_that_paid_cannot_be_burnt(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(500, "EUR"))
+        rig.gateway.refund(command)
+        answer = rig.gateway.burn(command, Money(1820, "EUR"))
+        assert (answer.kind, answer.code) == (AnswerKind.MAYBE_EXECUTED, KEY_KNOWN)
+        assert rig.refunds_of(payment) == 1
+
+    def test_a_key_of_a_payment_that_is_used_up_can_be_burnt(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.gateway.refund(command_for(payment, Money(1820, "EUR")))
+        command = command_for(payment, Money(500, "EUR"))
+        assert rig.gateway.burn(command, Money(1820, "EUR")).code == KEY_BURNT
+        assert rig.refunds_of(payment) == 1
+
+    @pytest.mark.parametrize(("minor", "currency"), [(1200, "JPY"), (12340, "KWD"), (1500, "ISK"), (1999, "USD")])
+    def test_keys_are_burnt_in_every_unit(self, rig: Rig, minor: int, currency: str) -> None:
+        payment = rig.pay(Money(minor, currency))
+        assert rig.gateway.burn(command_for(payment, Money(minor, currency)), Money(minor, currency)).code == KEY_BURNT
+        assert rig.refunds_of(payment) == 0
+
+    def test_burning_never_pays_even_when_we_know_too_little_was_captured(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        assert rig.gateway.burn(command_for(payment, Money(500, "EUR")), Money(500, "EUR")).code == KEY_BURNT
+        assert rig.refunds_of(payment) == 0
+
+    @pytest.mark.parametrize("captured", [Money(499, "EUR"), Money(5000, "USD")])
+    def test_burning_over_a_payment_that_cannot_be_the_one_is_refused(self, rig: Rig, captured: Money) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        with pytest.raises(ValueError, match="cannot have had a refund"):
+            rig.gateway.burn(command_for(payment, Money(500, "EUR")), captured)
+        assert rig.refunds_of(payment) == 0
+
+    @pytest.mark.parametrize("how", ["timeout_before_commit", "timeout_after_commit", "refused_connection", "rate_limited"])
+    def test_a_key_is_only_called_burnt_when_the_gateway_said_so(self, rig: Rig, how: str) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(500, "EUR"))
+        rig.misbehave(how)
+        answer = rig.gateway.burn(command, Money(1820, "EUR"))
+        assert answer.kind in (AnswerKind.MAYBE_EXECUTED, AnswerKind.NOT_EXECUTED)
+        assert answer.code != KEY_BURNT
+
+    def test_all_refunds_are_listed_newest_first_whoever_made_them(self, rig: Rig) -> None:
+        one, other = rig.pay(Money(1820, "EUR")), rig.pay(Money(1820, "EUR"))
+        command = command_for(one, Money(500, "EUR"))
+        first = rig.gateway.refund(command).gateway_refund_id
+        second = rig.refund_elsewhere(other, Money(300, "EUR"))
+        page = rig.gateway.list_refunds()
+        assert isinstance(page, RefundPage)
+        assert page.cursor == ""
+        assert [
+            (item.gateway_refund_id, item.gateway_payment_id, item.refund_id, item.installation, item.answer.kind, item.answer.amount)
+            for item in page.items
+        ] == [
+            (second, other, None, "", AnswerKind.SUCCEEDED, Money(300, "EUR")),
+            (first, one, command.refund_id, "shop-1", AnswerKind.SUCCEEDED, Money(500, "EUR")),
+        ]
+        of_one = rig.gateway.list_refunds(gateway_payment_id=one)
+        assert isinstance(of_one, RefundPage)
+        assert [item.gateway_refund_id for item in of_one.items] == [first]
+
+    def test_a_listing_is_read_page_by_page(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        made = [rig.refund_elsewhere(payment, Money(100, "EUR")) for _ in range(5)]
+        seen, cursor, pages = [], "", 0
+        while pages == 0 or cursor:
+            page = rig.gateway.list_refunds(cursor=cursor, limit=2)
+            assert isinstance(page, RefundPage)
+            seen += [item.gateway_refund_id for item in page.items]
+            cursor, pages = page.cursor, pages + 1
+        assert (seen, pages) == (made[::-1], 3)
+
+    def test_a_listing_leaves_out_what_is_older(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.refund_elsewhere(payment, Money(100, "EUR"))
+        (made,) = self.listed(rig, None)
+        assert self.listed(rig, made.created) == [made]
+        assert self.listed(rig, made.created + timedelta(hours=1)) == []
+
+    def listed(self, rig: Rig, created_after: datetime | None) -> list[ListedRefund]:
+        page = rig.gateway.list_refunds(created_after=created_after)
+        assert isinstance(page, RefundPage)
+        return list(page.items)
+
+    def test_a_page_that_cannot_be_read_is_no_empty_page(self, rig: Rig) -> None:
+        rig.break_next_listing()
+        answer = rig.gateway.list_refunds()
+        assert isinstance(answer, GatewayAnswer)
+        assert answer.kind == AnswerKind.MAYBE_EXECUTED
+
+    def test_a_payment_tells_what_was_captured_and_refunded(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.gateway.refund(command_for(payment, Money(500, "EUR")))
+        rig.refund_elsewhere(payment, Money(300, "EUR"))
+        state = rig.gateway.payment_state(payment)
+        assert isinstance(state, PaymentState)
+        assert (state.gateway_payment_id, state.captured, state.refunded) == (payment, Money(1820, "EUR"), Money(800, "EUR"))
+        assert (state.is_captured, state.is_canceled, state.disputed) == (True, False, False)
+        assert (state.method, state.brand, state.last4) == ("card", "visa", "4242")
+        assert state.paid_at is not None
+
+    def test_an_unknown_payment_has_no_state(self, rig: Rig) -> None:
+        answer = rig.gateway.payment_state("pi_unknown")
+        assert isinstance(answer, GatewayAnswer)
+        assert (answer.kind, answer.code) == (AnswerKind.MAYBE_EXECUTED, "resource_missing")
+
+    def test_a_test_payment_can_be_refunded_and_is_made_once_per_key(self, rig: Rig) -> None:
+        payments = {rig.gateway.make_test_payment(Money(100, "EUR"), key=key) for key in ("self-test-1", "self-test-1", "self-test-2")}
+        assert len(payments) == 2
+        payment = next(iter(payments))
+        assert isinstance(payment, str)
+        assert rig.gateway.refund(command_for(payment, Money(100, "EUR"))).kind == AnswerKind.SUCCEEDED
 
     def test_the_account_answers_a_ping(self, rig: Rig) -> None:
         assert rig.gateway.ping().kind == AnswerKind.SUCCEEDED

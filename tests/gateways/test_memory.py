@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from refund_plugin.gateways.base import AnswerKind
+from refund_plugin.gateways.base import AnswerKind, RefundPage
 from refund_plugin.gateways.memory import MemoryGateway
 from refund_plugin.money import Money
 from tests.gateways.conformance import GatewayConformance, Rig, command_for
@@ -28,7 +28,15 @@ class MemoryRig(Rig):
         self.gateway.settle(gateway_refund_id, kind)
 
     def refunds_of(self, payment: str) -> int:
-        return sum(command.gateway_payment_id == payment for command in self.gateway.sent)
+        page = self.gateway.list_refunds(gateway_payment_id=payment)
+        assert isinstance(page, RefundPage)
+        return len(page.items)
+
+    def refund_elsewhere(self, payment: str, amount: Money) -> str:
+        return self.gateway.refund_externally(payment, amount)
+
+    def break_next_listing(self) -> None:
+        self.gateway.break_listings()
 
 
 class TestMemoryGateway(GatewayConformance):

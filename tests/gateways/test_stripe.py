@@ -66,6 +66,13 @@ class SandboxRig(Rig):
     def refunds_of(self, payment: str) -> int:
         return sum(refund["payment_intent"] == payment for refund in self.sandbox.get("state")["refunds"])
 
+    def refund_elsewhere(self, payment: str, amount: Money) -> str:
+        params = {"payment_intent": payment, "amount": to_stripe_amount(amount)}
+        return stripe.StripeClient(self.sandbox.api_key, base_addresses={"api": self.sandbox.url}).v1.refunds.create(params).id
+
+    def break_next_listing(self) -> None:
+        self.sandbox.post("faults", kind="drop_before_send", method="GET")
+
 
 @pytest.fixture
 def rig(sandbox: SandboxServer) -> SandboxRig:
