@@ -22,20 +22,22 @@ _quiet_until = 0.0
 
 def ring(task: str) -> None:
     """Wake a worker to run `task` when the present transaction commits; at most one ring per task and transaction."""
-    connection = transaction.get_connection()
-    pending = {getattr(callback, "doorbell_task", None) for _sids, callback, _robust in connection.run_on_commit}
-    if task in pending:
-        return
+    for _sids, registered, _robust in transaction.get_connection().run_on_commit:
+        pending = getattr(registered, "doorbell_tasks", None)
+        if pending is not None:
+            pending[task] = None
+            return
+    tasks = {task: None}  # each once, in their order
 
     def callback() -> None:
-        send(task)
+        send(*tasks)
 
-    callback.doorbell_task = task  # type: ignore[attr-defined]
+    callback.doorbell_tasks = tasks  # type: ignore[attr-defined]
     transaction.on_commit(callback, robust=True)
 
 
-def send(task: str) -> bool:
-    """Send `task` now; tell whether the broker took it. Never raises for a broker that is down."""
+def send(*tasks: str) -> bool:
+    """Send `tasks` now, over one connection; tell whether the broker took them. Never raises for a broker that is down."""
     global _quiet_until
     if time.monotonic() < _quiet_until:
         return False
@@ -50,9 +52,11 @@ def send(task: str) -> bool:
     }
     try:
         with current_app.connection_for_write(connect_timeout=seconds, transport_options=options) as broker:
-            current_app.send_task(task, connection=broker, retry=False, ignore_result=True, expires=60)
+            for task in tasks:
+                current_app.send_task(task, connection=broker, retry=False, ignore_result=True, expires=60)
     except Exception as error:  # any broker failure is the same to us: the sweep will find the row
         _quiet_until = time.monotonic() + QUIET_SECONDS
-        logger.warning("the broker did not take the doorbell for %s (%s); the sweep will find the work", task, type(error).__name__)
+        names = ", ".join(tasks)
+        logger.warning("the broker did not take the doorbell for %s (%s); the sweep will find the work", names, type(error).__name__)
         return False
     return True

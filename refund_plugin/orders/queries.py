@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Aggregate, Case, IntegerField, Max, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Aggregate, Max, Q, QuerySet, Sum
 
 from refund_plugin.errors import NotFound
 from refund_plugin.orders.data import Usage, UsageByLine
@@ -39,12 +39,10 @@ def find_purchase(*, store_slug: str, number: str, email: str) -> Purchase:
     number, email = clean_number(number), clean_email(email)
     if not _askable(number) or not _askable(email):
         raise NotFound
-    exact_first = Case(When(number=number, then=Value(0)), default=Value(1), output_field=IntegerField())
-    purchase = (
-        Purchase.objects.filter(store__slug=store_slug, customer__email=email, number__iexact=number)
-        .select_related("customer", "store")
-        .order_by(exact_first, "-purchased_at", "-id")
-        .first()
+    alike = Purchase.objects.filter(store__slug=store_slug, customer__email=email, number__iexact=number)
+    # few numbers differ in nothing but their case, so what is found is put in order here
+    purchase = max(
+        alike.select_related("customer", "store"), key=lambda found: (found.number == number, found.purchased_at, found.pk), default=None
     )
     if purchase is None:
         raise NotFound
@@ -86,16 +84,17 @@ def lines_with_usage(purchase: Purchase) -> list[tuple[PurchaseLine, Usage]]:
     return [(line, _usage(vars(line))) for line in lines]
 
 
-def _usage_columns(prefix: str) -> dict[str, Aggregate | Coalesce]:
-    """Return the aggregates over access events that are reached through `prefix`."""
+@cache
+def _usage_columns(prefix: str) -> dict[str, Aggregate]:
+    """Return the aggregates over access events that are reached through `prefix`; each is null without an event."""
 
-    def total(kind: AccessKind) -> Coalesce:
-        return Coalesce(Sum(f"{prefix}amount", filter=Q(**{f"{prefix}kind": kind})), 0)
+    def total(kind: AccessKind) -> Sum:
+        return Sum(f"{prefix}amount", filter=Q(**{f"{prefix}kind": kind}))
 
     watched = Q(**{f"{prefix}kind__in": [AccessKind.VIEWED, AccessKind.STREAMED]})
     return {
         "downloads": total(AccessKind.DOWNLOADED),
-        "share_viewed": Coalesce(Max(f"{prefix}amount", filter=watched), 0),
+        "share_viewed": Max(f"{prefix}amount", filter=watched),
         "activations": total(AccessKind.ACTIVATED),
         "units_used": total(AccessKind.CONSUMED),
         "last_access_at": Max(f"{prefix}occurred_at"),
@@ -104,9 +103,9 @@ def _usage_columns(prefix: str) -> dict[str, Aggregate | Coalesce]:
 
 def _usage(row: Mapping[str, Any]) -> Usage:
     return Usage(
-        downloads=row["downloads"],
-        share_viewed_percent=min(100, row["share_viewed"]),
-        activations=row["activations"],
-        units_used=row["units_used"],
+        downloads=row["downloads"] or 0,
+        share_viewed_percent=min(100, row["share_viewed"] or 0),
+        activations=row["activations"] or 0,
+        units_used=row["units_used"] or 0,
         last_access_at=row["last_access_at"],
     )

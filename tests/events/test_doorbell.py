@@ -22,7 +22,7 @@ def not_quiet(monkeypatch):
 @pytest.fixture
 def rung(monkeypatch):
     rings: list[str] = []
-    monkeypatch.setattr(doorbell, "send", rings.append)
+    monkeypatch.setattr(doorbell, "send", lambda *tasks: rings.extend(tasks))
     return rings
 
 
@@ -31,6 +31,17 @@ def test_it_rings_once_per_task_when_the_transaction_commits(rung):
         doorbell.ring("a"), doorbell.ring("a"), doorbell.ring("b")
         assert rung == []
     assert rung == ["a", "b"]
+
+
+def test_a_ring_is_not_lost_with_a_savepoint_that_rolls_back_beside_it(rung):
+    with transaction.atomic():
+        with pytest.raises(RuntimeError), transaction.atomic():
+            doorbell.ring("a")
+            raise RuntimeError
+        doorbell.ring("b")
+        with transaction.atomic():
+            doorbell.ring("c")
+    assert rung == ["b", "c"]
 
 
 def test_it_stays_silent_when_the_transaction_rolls_back(rung):
