@@ -16,9 +16,10 @@ class RefundPluginConfig(AppConfig):
         """Wire the rooms together."""
         from refund_plugin import checks  # noqa: F401  (registers itself)
         from refund_plugin.messaging import subscribers
-        from refund_plugin.refunds import tasks  # noqa: F401  (Celery tasks)
+        from refund_plugin.refunds import followers, tasks  # noqa: F401  (Celery tasks)
 
         subscribers.register()
+        followers.register()
         post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
 from refund_plugin.refunds.alerts import raise_alert
@@ -51,7 +52,7 @@ class Report:
     """What was compared, and what differs.
 
     Attributes:
-        checked: by comparison, how many rows were compared.
+        checked: by kind (payments, lines, refunds, entries), how many rows were compared.
         differences: at most `MAX_NAMED` of each comparison.
         more: names of the comparisons that have more differences than are named.
         totals: by (currency, account), the sums of debits and credits in minor units.
@@ -269,6 +270,7 @@ def verify(*, store_id: int | None = None, progress: Callable[[str], None] = lam
             _compare(comparison, store_id, report)
         progress("totals")
         _add_totals(store_id, report)
+        _count(store_id, report)
     return report
 
 
@@ -307,10 +309,8 @@ def _compare(comparison: Comparison, store_id: int | None, report: Report) -> No
     inner = comparison.sql.format(scope=scope, **_TABLES)
     numbers = range(len(comparison.fields))
     differ = " OR ".join(f"stored{number} <> derived{number}" for number in numbers)
+    columns = ", ".join(f"stored{number}, derived{number}" for number in numbers)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT COUNT(*) FROM ({inner}) AS compared", parameters)
-        report.checked[comparison.name] = int(cursor.fetchone()[0])
-        columns = ", ".join(f"stored{number}, derived{number}" for number in numbers)
         cursor.execute(f"SELECT subject, {columns} FROM ({inner}) AS compared WHERE {differ} ORDER BY subject", parameters)
         rows = cursor.fetchmany(MAX_NAMED + 1)
     if len(rows) > MAX_NAMED:
@@ -337,3 +337,15 @@ def _add_totals(store_id: int | None, report: Report) -> None:
             parameters,
         )
         report.totals = {(currency, account): (int(debit), int(credit)) for currency, account, debit, credit in cursor.fetchall()}
+
+
+def _count(store_id: int | None, report: Report) -> None:
+    rows: dict[str, tuple[type[Model], str]] = {
+        "payments": (Payment, "purchase__store_id"),
+        "lines": (PurchaseLine, "purchase__store_id"),
+        "refunds": (Refund, "store_id"),
+        "entries": (LedgerEntry, "store_id"),
+    }
+    for name, (model, column) in rows.items():
+        found = model._default_manager.all()
+        report.checked[name] = (found if store_id is None else found.filter(**{column: store_id})).count()

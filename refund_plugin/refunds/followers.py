@@ -1,0 +1,11 @@
+"""What follows the money inside this room: the daily comparison of the books."""
+
+from __future__ import annotations
+
+from refund_plugin import duties
+from refund_plugin.refunds.ledger import verify
+
+
+def register() -> None:
+    """Register duties and subscribers; called from `AppConfig.ready()`."""
+    duties.register_duty("verify_ledger", verify.run_duty, every_seconds=verify.EVERY_SECONDS)
