@@ -49,7 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     application.start()
-    print(f"sandbox: http://{options.host}:{server.server_port}/", flush=True)
+    print(f"sandbox: http://{options.host}:{server.port}/", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.server_close()
     application.stop()

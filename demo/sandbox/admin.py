@@ -1,50 +1,129 @@
 """The sandbox's own endpoints, under /_sandbox/, and the page for people at /. None of this exists at Stripe.
 
-Bodies are JSON, which no web page of another origin can send without being asked.
+Bodies are JSON, which no web page of another origin can send without being asked. Amounts are counted as Stripe counts them.
+`process.SandboxServer` has `get(path)` and `post(path, **body)` for all of it.
+
+Looking:
+    GET  health                         {"status": "ok"}
+    GET  state                          counts, payments, charges, refunds, faults, and how webhooks, limits and listings are set
+    GET  counters                       {"requests": {"POST /v1/refunds": {"200": 7, "429": 1, "dropped": 2, "cut": 0, "replayed": 1}},
+                                        "refunds": {"made", "amount", "by_status": {status: n}, "by_payment": {pi_…: {"count", "amount"}},
+                                        "by_refund_id": {metadata.refund_id: {"count", "amount"}}, "more_than_once": [refund_id …]}};
+                                        "by_…" and "amount" leave out what failed or was canceled
+    POST counters/reset                 {} forgets the requests
+    POST reset                          {} forgets everything, ends faults and limits, and sets the clock right
+
+Money:
+    POST payments                       {"amount", "currency"} and optionally "id" (pi_…), "payment_method", "brand", "last4", "created",
+                                        "description", "metadata", "customer", "capture_method": "manual", "settlement_currency",
+                                        "exchange_rate"; a payment made earlier, without events; the same id again changes nothing
+    POST payments/bulk                  the same for many: {"amount", "currency", …} with "ids": [pi_…] or "count": n -> {"ids": [pi_…]}
+    POST refunds                        {"payment_intent", "amount", "reason"} made in the dashboard: no metadata, no key
+    POST refunds/re_…/settle            {} a waiting refund succeeds; a succeeded one gets its trace number
+    POST refunds/re_…/fail              {"failure_reason"} a waiting or succeeded refund fails
+    POST balance                        {"currency", "available": n | null}: what there is to refund from; a refund beyond it is pending
+                                        with insufficient_funds until there is more
+
+Misbehaving:
+    POST faults                         {"kind", "times": n | null, "probability": 0..1, "seed", "method": "POST", "path": prefix}; without
+                                        `times` one call is hit, or with a probability all that chance picks. The kinds:
+                                        drop_before_send   closed before anything is executed
+                                        drop_after_commit  executed, then closed without an answer
+                                        cut_mid_body       executed, then closed after the headers and half of the body
+                                        slow_before        "milliseconds" while the key is held, before anything is executed
+                                        slow_after         executed, then answered after "milliseconds"
+                                        status             "status": 409, 429, 500, 503 …; "stored": true, false (default: a 500 is)
+                                        error_after_commit executed, but answered and replayed with a 500
+                                        outcome            of a refund: "outcome": "succeeded", "pending", "pending_then_succeeded",
+                                                           "pending_then_failed", "fail_after_success", "requires_action"; "after_ms",
+                                                           "failure_reason"
+    POST faults/clear                   {} ends all of them
+    POST limits                         {"rate": 25 | null, "burst": 25} requests per second for every endpoint of every account
+    POST listings                       {"lag_ms": n}: a refund is absent from lists until it is that old
+    POST keys/forget                    {"older_than_seconds": 0} forgets idempotency keys -> {"forgotten": n}
+    POST clock                          {"advance_seconds": n} moves the sandbox's time (keys, schedules, retries)
+
+Webhooks:
+    POST webhooks                       {"copies": 1, "delay_ms": 0, "hold": false, "shuffle": 0, "seed": 0, "never": false,
+                                        "parallel": 1}; what is left out is as here. "hold" keeps all until released, "shuffle": k
+                                        keeps them until k wait and sends those in an order that the seed decides
+    POST webhooks/release               {"seed": n | null} sends all that waits now, shuffled if there is a seed -> {"released": n}
+    POST webhooks/replay                {"seed": n | null, "copies": 1, "types": []} sends past events again -> {"queued": n}
+    POST webhooks/endpoint              {"url", "secret"} sends to another place from now on
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from demo.sandbox import objects
 from demo.sandbox.bank import Bank, Cause
 from demo.sandbox.clock import Clock
-from demo.sandbox.currencies import check_charge, check_currency
+from demo.sandbox.counters import Counters
 from demo.sandbox.errors import ApiError
 from demo.sandbox.faults import Faults
+from demo.sandbox.idempotency import Keys
+from demo.sandbox.limits import Limits
+from demo.sandbox.listings import Listings
 from demo.sandbox.messages import Request, Response
-from demo.sandbox.objects import PAYMENT_METHODS, Object
+from demo.sandbox.objects import Object
 from demo.sandbox.page import render
+from demo.sandbox.seeding import Seeding
 from demo.sandbox.store import Store
-from demo.sandbox.webhooks import Webhooks
-
-Wish = dict[str, Any]
+from demo.sandbox.webhooks import Endpoint, Manner, Webhooks
+from demo.sandbox.wishes import Wish, number
 
 
 class Admin:
     """Looks into a sandbox and steers it."""
 
-    def __init__(self, store: Store, clock: Clock, bank: Bank, webhooks: Webhooks, faults: Faults, account: str) -> None:
+    def __init__(
+        self,
+        *,
+        account: str,
+        store: Store,
+        clock: Clock,
+        bank: Bank,
+        webhooks: Webhooks,
+        faults: Faults,
+        keys: Keys,
+        limits: Limits,
+        listings: Listings,
+        counters: Counters,
+    ) -> None:
+        self._account = account
         self._store = store
         self._clock = clock
         self._bank = bank
         self._webhooks = webhooks
         self._faults = faults
-        self._account = account
+        self._keys = keys
+        self._limits = limits
+        self._listings = listings
+        self._counters = counters
+        seeding = Seeding(account, store, clock, bank)
+        self._actions: dict[tuple[str, ...], Callable[[Wish], Any]] = {
+            ("payments",): seeding.pay,
+            ("payments", "bulk"): seeding.pay_many,
+            ("refunds",): self._refund,
+            ("balance",): self._top_up,
+            ("faults",): self._fault,
+            ("faults", "clear"): self._behave,
+            ("limits",): self._limit,
+            ("listings",): self._lag,
+            ("keys", "forget"): self._forget_keys,
+            ("clock",): self._advance,
+            ("webhooks",): self._deliver_so,
+            ("webhooks", "release"): self._release,
+            ("webhooks", "replay"): self._replay,
+            ("webhooks", "endpoint"): self._point_webhooks,
+            ("counters", "reset"): self._reset_counters,
+            ("reset",): self._reset,
+        }
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
-        actions: dict[tuple[str, ...], Callable[[Wish], Any]] = {
-            ("payments",): self._pay,
-            ("faults",): self._fault,
-            ("faults", "clear"): self._behave,
-            ("clock",): self._advance,
-            ("reset",): self._reset,
-        }
         path = tuple(request.path.strip("/").split("/"))
         try:
             match (request.method, *path):
@@ -54,15 +133,17 @@ class Admin:
                     return Response.json({"status": "ok"})
                 case ("GET", "_sandbox", "state"):
                     return Response.json(self._state())
+                case ("GET", "_sandbox", "counters"):
+                    return Response.json(self._counters.as_json())
                 case ("POST", "_sandbox", "refunds", refund_id, "settle"):
                     return Response.json(self._settle(refund_id, _wish(request)))
                 case ("POST", "_sandbox", "refunds", refund_id, "fail"):
                     return Response.json(self._fail(refund_id, _wish(request)))
-                case ("POST", "_sandbox", *name) if tuple(name) in actions:
-                    return Response.json(actions[tuple(name)](_wish(request)))
+                case ("POST", "_sandbox", *name) if tuple(name) in self._actions:
+                    return Response.json(self._actions[tuple(name)](_wish(request)))
         except ApiError as error:
-            return Response.json(error.body(), error.status)
-        return Response.json(ApiError(404, f"Nothing answers {request.method} {request.path}.").body(), 404)
+            return error.response()
+        return ApiError(404, f"Nothing answers {request.method} {request.path}.").response()
 
     def _state(self) -> Wish:
         payments, charges, refunds = (self._store.all(kind) for kind in ("payment_intent", "charge", "refund"))
@@ -70,13 +151,16 @@ class Admin:
             "counts": {
                 "payments": len(payments),
                 "refunds": len(refunds),
-                "events": len(self._store.all("event")),
+                "events": self._store.count("event"),
                 "webhooks_waiting": self._webhooks.waiting(),
             },
             "payments": payments,
             "charges": charges,
             "refunds": refunds,
             "faults": self._faults.planned(),
+            "webhooks": self._webhooks.as_json(),
+            "limits": self._limits.as_json(),
+            "listings": {"lag_ms": round(self._listings.lag_seconds * 1000)},
         }
 
     def _settle(self, refund_id: str, wish: Wish) -> Object:
@@ -87,43 +171,20 @@ class Admin:
         with self._store.transaction():
             return self._bank.fail(wish.get("account", self._account), refund_id, wish.get("failure_reason", "unknown"))
 
-    def _pay(self, wish: Wish) -> Object:
-        """Create a succeeded payment as if it had been made earlier; the same id again changes nothing.
-
-        Args:
-            wish: `amount` and `currency` as Stripe counts them; optionally `id` (pi_…), `payment_method` (one of Stripe's test
-                methods), `brand` and `last4` to show, `created` (Unix seconds), `description`, `metadata`.
-        """
-        amount, currency = wish.get("amount"), str(wish.get("currency", "")).lower()
-        if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
-            raise ApiError(400, "amount is a whole number above 0.", param="amount")
-        check_currency(currency)
-        check_charge(amount, currency)
-        name = wish.get("payment_method", "pm_card_visa")
-        if name not in PAYMENT_METHODS or PAYMENT_METHODS[name].declined:
-            raise ApiError(400, f"payment_method is one of {', '.join(PAYMENT_METHODS)}.", param="payment_method")
-        intent_id = wish.get("id") or objects.new_id("pi")
-        if not str(intent_id).startswith("pi_"):
-            raise ApiError(400, "id starts with pi_.", param="id")
+    def _refund(self, wish: Wish) -> Object:
         with self._store.transaction():
-            present = self._store.get(self._account, "payment_intent", intent_id)
-            if present is not None:
-                if (present["amount"], present["currency"]) != (amount, currency):
-                    raise ApiError(400, f"{intent_id} exists with another amount.", param="id")
-                return present
-            intent = objects.payment_intent(
-                id=intent_id,
-                amount=amount,
-                currency=currency,
-                created=int(wish.get("created", self._clock.now())),
-                description=wish.get("description"),
-                metadata=wish.get("metadata", {}),
-            )
-            self._store.insert(self._account, intent)
-            method = PAYMENT_METHODS[name]
-            method = replace(method, brand=wish.get("brand", method.brand), last4=wish.get("last4", method.last4))
-            self._bank.pay(intent, name, method, Cause(self._account))
-        return intent
+            intent = self._store.get(self._account, "payment_intent", str(wish.get("payment_intent")))
+            charge = self._store.get(self._account, "charge", (intent or {}).get("latest_charge") or "")
+            if charge is None or not charge["captured"]:
+                raise ApiError(404, "payment_intent names no payment that was captured.", param="payment_intent")
+            amount = None if wish.get("amount") is None else number(wish, "amount", minimum=1)
+            return self._bank.refund(charge, amount=amount, reason=wish.get("reason"), metadata={}, cause=Cause(self._account))
+
+    def _top_up(self, wish: Wish) -> Wish:
+        available = None if wish.get("available") is None else number(wish, "available")
+        with self._store.transaction():
+            self._bank.top_up(self._account, str(wish.get("currency", "")).lower(), available)
+        return {"available": available}
 
     def _fault(self, wish: Wish) -> Wish:
         return self._faults.add(wish).as_json()
@@ -132,19 +193,52 @@ class Admin:
         self._faults.clear()
         return {"faults": []}
 
+    def _limit(self, wish: Wish) -> Wish:
+        self._limits.set(wish.get("rate"), wish.get("burst"))
+        return self._limits.as_json()
+
+    def _lag(self, wish: Wish) -> Wish:
+        self._listings.lag_seconds = number(wish, "lag_ms") / 1000
+        return {"lag_ms": wish["lag_ms"]}
+
+    def _forget_keys(self, wish: Wish) -> Wish:
+        return {"forgotten": self._keys.forget(number(wish, "older_than_seconds", default=0))}
+
     def _advance(self, wish: Wish) -> Wish:
-        seconds = wish.get("advance_seconds")
-        if not isinstance(seconds, (int, float)) or seconds < 0:
-            raise ApiError(400, "advance_seconds is a number, not below 0.", param="advance_seconds")
-        self._clock.advance(seconds)
+        self._clock.advance(number(wish, "advance_seconds"))
         self._bank.worker.wake()
         self._webhooks.worker.wake()
         return {"now": self._clock.now()}
+
+    def _deliver_so(self, wish: Wish) -> Wish:
+        self._webhooks.behave(Manner.of(wish))
+        return self._webhooks.as_json()
+
+    def _release(self, wish: Wish) -> Wish:
+        return {"released": self._webhooks.release(wish.get("seed"))}
+
+    def _replay(self, wish: Wish) -> Wish:
+        copies = number(wish, "copies", default=1, minimum=1)
+        return {"queued": self._webhooks.replay(seed=wish.get("seed"), copies=copies, types=wish.get("types", []))}
+
+    def _point_webhooks(self, wish: Wish) -> Wish:
+        present = self._webhooks.endpoint
+        self._webhooks.point_to(Endpoint(str(wish.get("url", present.url)), str(wish.get("secret", present.secret))))
+        return self._webhooks.as_json()
+
+    def _reset_counters(self, wish: Wish) -> Wish:
+        self._counters.reset()
+        return self._counters.as_json()
 
     def _reset(self, wish: Wish) -> Wish:
         self._store.clear()
         self._faults.clear()
         self._clock.reset()
+        self._limits.set(None)
+        self._listings.lag_seconds = 0
+        self._bank.balances.reset()
+        self._webhooks.reset()
+        self._counters.reset()
         return self._state()
 
 

@@ -13,12 +13,15 @@ from typing import TypeVar
 
 from demo.sandbox.admin import Admin
 from demo.sandbox.api.call import Call
-from demo.sandbox.api.routes import resolve
+from demo.sandbox.api.routes import Route, resolve
 from demo.sandbox.bank import API_VERSION, Bank, Cause
 from demo.sandbox.clock import Clock
-from demo.sandbox.errors import ApiError, DropConnection
+from demo.sandbox.counters import Counters
+from demo.sandbox.errors import ApiError, CutConnection, DropConnection
 from demo.sandbox.faults import Fault, Faults
 from demo.sandbox.idempotency import Keys
+from demo.sandbox.limits import Limits
+from demo.sandbox.listings import Listings
 from demo.sandbox.messages import Request, Response
 from demo.sandbox.objects import new_id
 from demo.sandbox.params import Form, Params, parse_form
@@ -45,10 +48,24 @@ class Application:
         self._clock = Clock()
         self._store = Store(folder)
         self._webhooks = Webhooks(self._store, self._clock, endpoint)
-        self._bank = Bank(self._store, self._clock, self._webhooks, settle_after_ms)
-        self._keys = Keys(self._store, self._clock)
         self._faults = Faults()
-        self._admin = Admin(self._store, self._clock, self._bank, self._webhooks, self._faults, OWN_ACCOUNT)
+        self._bank = Bank(self._store, self._clock, self._webhooks, self._faults, settle_after_ms)
+        self._keys = Keys(self._store, self._clock)
+        self._limits = Limits()
+        self._listings = Listings(self._store)
+        self._counters = Counters(self._store)
+        self._admin = Admin(
+            account=OWN_ACCOUNT,
+            store=self._store,
+            clock=self._clock,
+            bank=self._bank,
+            webhooks=self._webhooks,
+            faults=self._faults,
+            keys=self._keys,
+            limits=self._limits,
+            listings=self._listings,
+            counters=self._counters,
+        )
 
     def start(self) -> None:
         """Start settling refunds and sending webhooks, also those left over from before a restart."""
@@ -58,43 +75,58 @@ class Application:
     def stop(self) -> None:
         """End the threads and close the file."""
         self._bank.worker.stop()
-        self._webhooks.worker.stop()
+        self._webhooks.stop()
         self._store.close()
 
     def handle(self, request: Request) -> Response:
         """Answer one request.
 
         Raises:
-            DropConnection: a fault wants the connection to break.
+            DropConnection, CutConnection: a fault wants the connection to break.
         """
         if not request.path.startswith("/v1/"):
             return self._admin.handle(request)
+        route = resolve(request.method, request.path)
+        try:
+            response = self._respond(request, route)
+        except (DropConnection, CutConnection) as broken:
+            self._counters.count(route.name, "dropped" if isinstance(broken, DropConnection) else "cut")
+            raise
+        self._counters.count(route.name, str(response.status))
+        if "Idempotent-Replayed" in response.headers:
+            self._counters.count(route.name, "replayed")
+        return response
+
+    def _respond(self, request: Request, route: Route) -> Response:
         request_id = new_id("req")
         fault = self._faults.take(request)
         try:
             fault.arrived()
-            response = self._answer(request, request_id, fault)
-        except DropConnection:
+            response = self._answer(request, route, request_id, fault)
+        except (DropConnection, CutConnection):
             raise
         except ApiError as error:
-            response = Response.json(error.body(), error.status)
+            response = error.response()
         except Exception:
             traceback.print_exc()
-            response = Response.json(ApiError(500, "The sandbox has a defect; see its log.", type="api_error").body(), 500)
-        fault.answering()
+            response = ApiError(500, "The sandbox has a defect; see its log.", type="api_error").response()
         response.headers |= {"Request-Id": request_id, "Stripe-Version": request.headers.get("stripe-version", API_VERSION)}
+        fault.answering(response)
         return response
 
-    def _answer(self, request: Request, request_id: str, fault: Fault) -> Response:
+    def _answer(self, request: Request, route: Route, request_id: str, fault: Fault) -> Response:
         account = self._authenticate(request)
-        endpoint, ids = resolve(request.method, request.path)
+        endpoint = route.endpoint
+        if endpoint is None:
+            raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.path}). Please see https://stripe.com/docs.")
+        self._limits.take(account, route.name)
         form = _form(request)
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         cause = Cause(account, request_id, key)
 
         def execute() -> Response:
-            call = Call(cause, Params(form), self._store, self._bank, self._clock, request.path)
-            return fault.executed(_or_stored_error(lambda: Response.json(endpoint(call, *ids))))
+            call = Call(cause, Params(form), self._store, self._bank, self._clock, self._listings, request.path)
+            return fault.executed(_or_stored_error(lambda: Response.json(endpoint(call, *route.ids))))
 
         if key is None:
             fault.executing()
@@ -141,7 +173,7 @@ class Application:
 
 
 def _form(request: Request) -> Form:
-    if request.method == "GET":
+    if request.method in ("GET", "DELETE") and not request.body:
         return parse_form(request.query)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.body and content_type != "application/x-www-form-urlencoded":
@@ -160,4 +192,4 @@ def _or_stored_error(run: Callable[[], Result]) -> Result | Response:
     except ApiError as error:
         if not error.stored:
             raise
-        return Response.json(error.body(), error.status)
+        return error.response()

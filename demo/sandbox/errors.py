@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from demo.sandbox.messages import Response
 
 
 class DropConnection(Exception):
     """Close the connection without an answer; raised by faults."""
+
+
+class CutConnection(Exception):
+    """Send the headers and half of the body, then close the connection; raised by faults."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
 
 
 @dataclass(eq=False)
@@ -26,6 +35,7 @@ class ApiError(Exception):
     param: str | None = None
     stored: bool = False
     extra: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -36,6 +46,10 @@ class ApiError(Exception):
         if self.param:
             error["param"] = self.param
         return {"error": {**error, **(self.extra or {})}}
+
+    def response(self) -> Response:
+        """Return the answer."""
+        return Response.json(self.body(), self.status, self.headers)
 
 
 def missing_object(noun: str, object_id: str, *, param: str, status: int = 404) -> ApiError:

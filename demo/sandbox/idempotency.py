@@ -57,8 +57,9 @@ class Keys:
         """
         if len(key) > MAX_KEY_LENGTH:
             raise ApiError(400, f"Idempotency keys can be up to {MAX_KEY_LENGTH} characters.", type="idempotency_error")
-        self._store.rows("DELETE FROM answers WHERE created < ?", self._clock.now() - KEPT_SECONDS)
-        rows = self._store.rows("SELECT * FROM answers WHERE account = ? AND key = ?", account, key)
+        rows = self._store.rows(
+            "SELECT * FROM answers WHERE account = ? AND key = ? AND created >= ?", account, key, self._clock.now() - KEPT_SECONDS
+        )
         if not rows:
             return None
         row = rows[0]
@@ -81,7 +82,8 @@ class Keys:
     def save(self, account: str, key: str, endpoint: str, form: Form, request_id: str, response: Response) -> None:
         """Store the answer; called inside the transaction of what was executed."""
         self._store.rows(
-            "INSERT INTO answers (account, key, endpoint, fingerprint, status, body, request_id, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO answers (account, key, endpoint, fingerprint, status, body, request_id, created) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             account,
             key,
             endpoint,
@@ -91,6 +93,12 @@ class Keys:
             request_id,
             self._clock.now(),
         )
+
+    def forget(self, older_than_seconds: float = 0) -> int:
+        """Forget keys before their day is over; return how many."""
+        with self._store.transaction():
+            self._store.rows("DELETE FROM answers WHERE created <= ?", self._clock.now() - older_than_seconds)
+            return int(self._store.rows("SELECT changes() AS n")[0]["n"])
 
 
 def fingerprint(form: Form) -> str:

@@ -29,6 +29,6 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def json(cls, document: Any, status: int = 200) -> Response:
+    def json(cls, document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with a JSON document."""
-        return cls(status, json.dumps(document, indent=2).encode())
+        return cls(status, json.dumps(document).encode(), headers=dict(headers or {}))

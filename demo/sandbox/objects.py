@@ -7,14 +7,14 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-Object = dict[str, Any]
+from demo.sandbox.faults import Outcome
 
-_ALPHABET = string.ascii_letters + string.digits
+Object = dict[str, Any]
 
 
 def new_id(prefix: str) -> str:
-    """Return an id such as re_3vK…; ids are opaque and unique."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(24))}"
+    """Return an id such as re_3f0c…; ids are opaque and unique."""
+    return f"{prefix}_{secrets.token_hex(12)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class PaymentMethod:
     """How somebody paid, and what becomes of refunds to it.
 
     Attributes:
-        refunds: "succeed" at once, "pend" first, or "fail_later" after having succeeded.
+        outcome: what becomes of refunds to it, unless a plan says something else.
     """
 
     brand: str
     last4: str
     type: str = "card"
-    refunds: str = "succeed"
+    outcome: Outcome = Outcome("succeeded")
     declined: bool = False
 
 
@@ -37,10 +37,10 @@ PAYMENT_METHODS = {
     "pm_card_visa": PaymentMethod("visa", "4242"),
     "pm_card_mastercard": PaymentMethod("mastercard", "4444"),
     "pm_card_amex": PaymentMethod("amex", "8431"),
-    "pm_card_pendingRefund": PaymentMethod("visa", "7726", refunds="pend"),
-    "pm_card_refundFail": PaymentMethod("visa", "5126", refunds="fail_later"),
+    "pm_card_pendingRefund": PaymentMethod("visa", "7726", outcome=Outcome("pending_then_succeeded")),
+    "pm_card_refundFail": PaymentMethod("visa", "5126", outcome=Outcome("fail_after_success")),
     "pm_card_chargeDeclined": PaymentMethod("visa", "0002", declined=True),
-    "pm_usBankAccount_success": PaymentMethod("", "6789", type="us_bank_account", refunds="pend"),
+    "pm_usBankAccount_success": PaymentMethod("", "6789", type="us_bank_account", outcome=Outcome("pending_then_succeeded")),
 }
 PAYMENT_METHODS["pm_usBankAccount"] = PAYMENT_METHODS["pm_usBankAccount_success"]
 
@@ -95,18 +95,18 @@ def payment_intent(*, id: str, amount: int, currency: str, created: int, **given
 
 
 def charge(*, intent: Object, method: PaymentMethod, payment_method: str, created: int) -> Object:
-    """Return the succeeded and captured charge of a payment intent."""
+    """Return the charge of a payment intent, authorised and not captured yet."""
     charge_id = new_id("ch" if method.type == "card" else "py")
     return {
         "id": charge_id,
         "object": "charge",
         "amount": intent["amount"],
-        "amount_captured": intent["amount"],
+        "amount_captured": 0,
         "amount_refunded": 0,
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        "balance_transaction": new_id("txn"),
+        "balance_transaction": None,
         "billing_details": {
             "address": {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None},
             "email": None,
@@ -115,7 +115,7 @@ def charge(*, intent: Object, method: PaymentMethod, payment_method: str, create
             "tax_id": None,
         },
         "calculated_statement_descriptor": "SANDBOX",
-        "captured": True,
+        "captured": False,
         "created": created,
         "currency": intent["currency"],
         "customer": None,
@@ -163,7 +163,7 @@ def refund(*, of: Object, amount: int, status: str, reason: str | None, metadata
         "id": new_id("re" if of["id"].startswith("ch_") else "pyr"),
         "object": "refund",
         "amount": amount,
-        "balance_transaction": new_id("txn"),
+        "balance_transaction": None,
         "charge": of["id"],
         "created": created,
         "currency": of["currency"],
@@ -181,7 +181,43 @@ def refund(*, of: Object, amount: int, status: str, reason: str | None, metadata
     }
     if status == "pending":
         body["pending_reason"] = "processing"
+    if status == "requires_action":
+        sent = {"email_sent_at": created, "email_sent_to": "customer@shop.example"}
+        display_details = {"email_sent": sent, "expires_at": created + 45 * 24 * 3600}
+        body["next_action"] = {"display_details": display_details, "type": "display_details"}
+        body["instructions_email"] = "customer@shop.example"
     return body
+
+
+def balance_transaction(
+    *, source: Object, type: str, amount: int, currency: str, created: int, fee: int = 0, rate: float = 1, description: str | None = None
+) -> Object:
+    """Return a movement on the merchant's balance.
+
+    Args:
+        amount, fee: in the smallest units of what the customer paid; `rate` turns them into the balance's `currency`.
+    """
+    is_exchanged = currency != source["currency"]
+    amount, fee = round(amount * rate), round(fee * rate)
+    details = {"amount": fee, "application": None, "currency": currency, "description": "Stripe processing fees", "type": "stripe_fee"}
+    return {
+        "id": new_id("txn"),
+        "object": "balance_transaction",
+        "amount": amount,
+        "available_on": created,
+        "balance_type": "payments",
+        "created": created,
+        "currency": currency,
+        "description": description,
+        "exchange_rate": rate if is_exchanged else None,
+        "fee": fee,
+        "fee_details": [details] if fee else [],
+        "net": amount - fee,
+        "reporting_category": "dispute" if type == "adjustment" else type,
+        "source": source["id"],
+        "status": "available",
+        "type": type,
+    }
 
 
 def event(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,25 +16,32 @@ from typing import Any
 
 Object = dict[str, Any]
 
+# Raised with every change of the tables: a file of another version is emptied, since nothing in it is of value.
+_VERSION = 2
+# The indexes are partial, so that a write computes only those of its own kind.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-    created INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE (account, id)
+    seq INTEGER PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+    created INTEGER NOT NULL, made REAL NOT NULL, body TEXT NOT NULL, UNIQUE (id, account)
 );
 CREATE INDEX IF NOT EXISTS objects_by_kind ON objects (account, kind, seq);
-CREATE INDEX IF NOT EXISTS objects_by_payment ON objects (json_extract(body, '$.payment_intent'), kind);
+CREATE INDEX IF NOT EXISTS refunds_by_payment ON objects (account, json_extract(body, '$.payment_intent'), seq) WHERE kind = 'refund';
+CREATE INDEX IF NOT EXISTS refunds_by_charge ON objects (account, json_extract(body, '$.charge'), seq) WHERE kind = 'refund';
+CREATE INDEX IF NOT EXISTS charges_by_payment ON objects (account, json_extract(body, '$.payment_intent'), seq) WHERE kind = 'charge';
 CREATE TABLE IF NOT EXISTS answers (
     account TEXT NOT NULL, key TEXT NOT NULL, endpoint TEXT NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL,
     body BLOB NOT NULL, request_id TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (account, key)
-);
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS schedule (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, refund TEXT NOT NULL, due REAL NOT NULL,
+    seq INTEGER PRIMARY KEY, account TEXT NOT NULL, refund TEXT NOT NULL, due REAL NOT NULL,
     step TEXT NOT NULL, failure_reason TEXT
 );
+CREATE INDEX IF NOT EXISTS schedule_by_due ON schedule (due);
 CREATE TABLE IF NOT EXISTS deliveries (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL, delivered INTEGER NOT NULL DEFAULT 0, last_error TEXT NOT NULL DEFAULT ''
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, event TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    queued REAL NOT NULL, due REAL, place REAL NOT NULL, last_error TEXT NOT NULL DEFAULT ''
 );
+CREATE INDEX IF NOT EXISTS deliveries_by_due ON deliveries (due);
 """
 _TABLES = ("objects", "answers", "schedule", "deliveries")
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -56,6 +64,12 @@ class Store:
         )
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
+        # a commit survives the end of the process; only the machine's own end could lose the last ones
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            for table in _TABLES:
+                self._connection.execute(f"DROP TABLE IF EXISTS {table}")
+            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
         self._connection.executescript(_SCHEMA)
 
     @contextmanager
@@ -84,11 +98,12 @@ class Store:
     def insert(self, account: str, body: Object) -> None:
         """Add an object; its `object` field is its kind."""
         self.rows(
-            "INSERT INTO objects (account, kind, id, created, body) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO objects (account, kind, id, created, made, body) VALUES (?, ?, ?, ?, ?, ?)",
             account,
             body["object"],
             body["id"],
             body["created"],
+            time.time(),
             json.dumps(body),
         )
 
@@ -111,13 +126,23 @@ class Store:
         created: Mapping[str, int],
         starting_after: str | None = None,
         ending_before: str | None = None,
+        made_before: float | None = None,
     ) -> tuple[list[Object], bool]:
-        """Return one page, newest first, and whether there are more in the direction of travel."""
-        where = ["account = ?", "kind = ?"]
-        values: list[object] = [account, kind]
+        """Return one page, newest first, and whether there are more in the direction of travel.
+
+        Args:
+            kind, filters' names: ours, never from a request; they are written into the statement, where the indexes need them.
+            filters: what fields must be; a name may be a path ("parent.subscription_details.subscription").
+            made_before: Unix seconds of the machine's clock; what was stored later is left out.
+        """
+        where = ["account = ?", f"kind = '{kind}'"]
+        values: list[object] = [account]
         for name, value in filters.items():
             where.append(f"json_extract(body, '$.{name}') = ?")
             values.append(value)
+        if made_before is not None:
+            where.append("made <= ?")
+            values.append(made_before)
         for name, bound in created.items():
             where.append(f"created {_COMPARISONS[name]} ?")
             values.append(bound)
@@ -138,6 +163,10 @@ class Store:
     def all(self, kind: str) -> list[Object]:
         """Return all objects of a kind, of all accounts, newest first."""
         return [json.loads(row["body"]) for row in self.rows("SELECT body FROM objects WHERE kind = ? ORDER BY seq DESC", kind)]
+
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind there are in all accounts."""
+        return int(self.rows("SELECT count(*) AS n FROM objects WHERE kind = ?", kind)[0]["n"])
 
     def clear(self) -> None:
         """Forget everything."""

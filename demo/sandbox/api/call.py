@@ -8,11 +8,18 @@ from typing import Any
 from demo.sandbox.bank import Bank, Cause
 from demo.sandbox.clock import Clock
 from demo.sandbox.errors import ApiError, missing_object
+from demo.sandbox.listings import Listings
 from demo.sandbox.objects import Object
 from demo.sandbox.params import Params
 from demo.sandbox.store import Store
 
-_EXPANDABLE = {"charge": "charge", "payment_intent": "payment_intent", "latest_charge": "charge"}
+_EXPANDABLE = {
+    "balance_transaction": "balance_transaction",
+    "charge": "charge",
+    "failure_balance_transaction": "balance_transaction",
+    "latest_charge": "charge",
+    "payment_intent": "payment_intent",
+}
 MAX_LIMIT = 100
 
 
@@ -25,6 +32,7 @@ class Call:
     store: Store
     bank: Bank
     clock: Clock
+    listings: Listings
     path: str
 
     @property
@@ -80,12 +88,12 @@ class Call:
         for name, value in wanted.items():
             if name in _EXPANDABLE:
                 self.find(_EXPANDABLE[name], value, param=name)
-        data, has_more = self.store.page(
+        data, has_more = self.listings.page(
             self.account, kind, limit=limit, filters=wanted, created=created, starting_after=after, ending_before=before
         )
         inner = [name.removeprefix("data.") for name in expand]
         return {"object": "list", "data": [self.expand(item, inner) for item in data], "has_more": has_more, "url": self.path}
 
     def _refunds_of(self, charge: Object) -> dict[str, Any]:
-        data, has_more = self.store.page(self.account, "refund", limit=10, filters={"charge": charge["id"]}, created={})
+        data, has_more = self.listings.page(self.account, "refund", limit=10, filters={"charge": charge["id"]})
         return {"object": "list", "data": data, "has_more": has_more, "url": f"/v1/charges/{charge['id']}/refunds"}

@@ -11,6 +11,9 @@ from demo.sandbox.errors import ApiError, missing_object
 from demo.sandbox.objects import PAYMENT_METHODS, Object
 from demo.sandbox.params import Form, Params, merge_metadata
 
+CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
+CANCELLATION_REASONS = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
+
 
 def create(call: Call) -> Object:
     """POST /v1/payment_intents."""
@@ -29,7 +32,8 @@ def create(call: Call) -> Object:
     given["metadata"] = merge_metadata({}, params.metadata())
     params.string("return_url")
     params.string("confirmation_method", choices=("automatic", "manual"))
-    params.string("capture_method", choices=("automatic", "automatic_async"))
+    if capture_method := params.string("capture_method", choices=("automatic", "automatic_async", "manual")):
+        given["capture_method"] = capture_method
     if types := params.strings("payment_method_types"):
         given |= {"payment_method_types": types, "automatic_payment_methods": None}
     elif (automatic := params.raw("automatic_payment_methods")) is not None:
@@ -70,6 +74,42 @@ def confirm(call: Call, intent_id: str) -> Object:
     return call.expand(intent, expand)
 
 
+def capture(call: Call, intent_id: str) -> Object:
+    """POST /v1/payment_intents/:id/capture."""
+    amount = call.params.integer("amount_to_capture", minimum=1)
+    expand = call.params.strings("expand")
+    call.params.finish()
+    intent = call.find("payment_intent", intent_id, param="intent")
+    if intent["status"] != "requires_capture":
+        message = (
+            f"This PaymentIntent could not be captured because it has a status of {intent['status']}. Only a PaymentIntent with one of the "
+            "following statuses may be captured: requires_capture."
+        )
+        raise _unexpected_state(message, intent)
+    amount = intent["amount_capturable"] if amount is None else amount
+    if amount > intent["amount_capturable"]:
+        message = "The amount_to_capture is greater than the amount that can be captured."
+        raise ApiError(400, message, code="amount_too_large", param="amount_to_capture", stored=True)
+    call.bank.capture(intent, call.find("charge", intent["latest_charge"]), amount, call.cause)
+    return call.expand(intent, expand)
+
+
+def cancel(call: Call, intent_id: str) -> Object:
+    """POST /v1/payment_intents/:id/cancel."""
+    reason = call.params.string("cancellation_reason", choices=CANCELLATION_REASONS)
+    expand = call.params.strings("expand")
+    call.params.finish()
+    intent = call.find("payment_intent", intent_id, param="intent")
+    if intent["status"] not in CANCELABLE:
+        message = (
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent with one of the "
+            f"following statuses may be canceled: {', '.join(CANCELABLE)}."
+        )
+        raise _unexpected_state(message, intent)
+    call.bank.release(intent, reason, call.cause)
+    return call.expand(intent, expand)
+
+
 def retrieve(call: Call, intent_id: str) -> Object:
     """GET /v1/payment_intents/:id."""
     return call.one("payment_intent", intent_id)
@@ -77,7 +117,7 @@ def retrieve(call: Call, intent_id: str) -> Object:
 
 def list_all(call: Call) -> Object:
     """GET /v1/payment_intents."""
-    return call.many("payment_intent", filters=())
+    return call.many("payment_intent", filters=("customer",))
 
 
 def retrieve_charge(call: Call, charge_id: str) -> Object:
@@ -116,4 +156,9 @@ def _confirm(call: Call, intent: Object, payment_method: str) -> None:
         )
     charge = call.bank.pay(intent, payment_method, method, call.cause)
     call.bank.tell("charge.succeeded", charge, call.cause)
-    call.bank.tell("payment_intent.succeeded", intent, call.cause)
+    is_paid = intent["status"] == "succeeded"
+    call.bank.tell("payment_intent.succeeded" if is_paid else "payment_intent.amount_capturable_updated", intent, call.cause)
+
+
+def _unexpected_state(message: str, intent: Object) -> ApiError:
+    return ApiError(400, message, code="payment_intent_unexpected_state", stored=True, extra={"payment_intent": intent})

@@ -25,10 +25,10 @@ def create(call: Call) -> Object:
         )
     if intent_id is not None:
         charge_id = call.find("payment_intent", intent_id, param="payment_intent")["latest_charge"]
-    if charge_id is None:
+    charge = call.find("charge", charge_id, param="charge") if charge_id is not None else None
+    if charge is None or not charge["captured"]:
         message = "This PaymentIntent does not have a successful charge to refund."
         raise ApiError(400, message, code="payment_intent_unexpected_state", param="payment_intent", stored=True)
-    charge = call.find("charge", charge_id, param="charge")
     refund = call.bank.refund(charge, amount=amount, reason=reason, metadata=metadata, cause=call.cause)
     return call.expand(refund, expand)
 
@@ -52,11 +52,14 @@ def update(call: Call, refund_id: str) -> Object:
 
 
 def cancel(call: Call, refund_id: str) -> Object:
-    """POST /v1/refunds/:id/cancel: Stripe only cancels refunds that wait for the customer, which none of ours does."""
-    call.params.strings("expand")
+    """POST /v1/refunds/:id/cancel: only while the customer has to say where the money shall go."""
+    expand = call.params.strings("expand")
     call.params.finish()
     refund = call.find("refund", refund_id)
-    raise ApiError(400, f"Refunds can only be canceled while they require action; this one is {refund['status']}.", stored=True)
+    if refund["status"] != "requires_action":
+        message = f"Refunds can only be canceled while they require action; this one is {refund['status']}."
+        raise ApiError(400, message, stored=True)
+    return call.expand(call.bank.cancel(refund, call.cause), expand)
 
 
 def list_all(call: Call) -> Object:

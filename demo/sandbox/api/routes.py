@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from demo.sandbox.api import events, payment_intents, refunds
-from demo.sandbox.errors import ApiError
+from demo.sandbox.api import balance_transactions, events, payment_intents, refunds
 from demo.sandbox.objects import Object
 
 Endpoint = Callable[..., Object]
@@ -17,6 +17,8 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/v1/payment_intents", payment_intents.list_all),
     ("GET", f"/v1/payment_intents/{_ID}", payment_intents.retrieve),
     ("POST", f"/v1/payment_intents/{_ID}/confirm", payment_intents.confirm),
+    ("POST", f"/v1/payment_intents/{_ID}/capture", payment_intents.capture),
+    ("POST", f"/v1/payment_intents/{_ID}/cancel", payment_intents.cancel),
     ("GET", "/v1/charges", payment_intents.list_charges),
     ("GET", f"/v1/charges/{_ID}", payment_intents.retrieve_charge),
     ("POST", "/v1/refunds", refunds.create),
@@ -24,19 +26,40 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", f"/v1/refunds/{_ID}", refunds.retrieve),
     ("POST", f"/v1/refunds/{_ID}", refunds.update),
     ("POST", f"/v1/refunds/{_ID}/cancel", refunds.cancel),
+    ("GET", "/v1/balance_transactions", balance_transactions.list_all),
+    ("GET", f"/v1/balance_transactions/{_ID}", balance_transactions.retrieve),
     ("GET", "/v1/events", events.list_all),
     ("GET", f"/v1/events/{_ID}", events.retrieve),
 )
 
 
-def resolve(method: str, path: str) -> tuple[Endpoint, tuple[str, ...]]:
-    """Return the endpoint and the ids in the path.
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request leads.
 
-    Raises:
-        ApiError: 404, nothing answers there.
+    Attributes:
+        name: the method and the path with its ids left out ("GET /v1/refunds/:id"); what rate limits and counters go by.
+        endpoint: None when nothing answers there.
+        ids: those in the path.
     """
-    for route_method, pattern, endpoint in _ROUTES:
-        match = re.fullmatch(pattern, path)
-        if match and route_method == method:
-            return endpoint, match.groups()
-    raise ApiError(404, f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs.")
+
+    name: str
+    endpoint: Endpoint | None
+    ids: tuple[str, ...] = ()
+
+
+_PLAIN = {f"{method} {path}": Route(f"{method} {path}", endpoint) for method, path, endpoint in _ROUTES if _ID not in path}
+_WITH_IDS = [
+    (re.compile(f"{method} {path}"), f"{method} {path.replace(_ID, ':id')}", endpoint) for method, path, endpoint in _ROUTES if _ID in path
+]
+
+
+def resolve(method: str, path: str) -> Route:
+    """Find the endpoint of a request."""
+    wanted = f"{method} {path}"
+    if wanted in _PLAIN:
+        return _PLAIN[wanted]
+    for pattern, name, endpoint in _WITH_IDS:
+        if match := pattern.fullmatch(wanted):
+            return Route(name, endpoint, match.groups())
+    return Route("unknown", None)
