@@ -34,6 +34,7 @@ from refund_plugin.gateways.stripe_reading import (
     CHARGE_PREFIXES,
     answer_to_refund,
     ask,
+    is_replayed,
     listed_refund,
     look,
     our_id,
@@ -242,7 +243,11 @@ class StripeGateway(Gateway):
 
 
 def _answer(refund: stripe.Refund) -> GatewayAnswer:
-    return answer_to_refund(refund.to_dict(), headers=refund.last_response.headers if refund.last_response else {})
+    return answer_to_refund(refund.to_dict(), headers=_headers(refund))
+
+
+def _headers(said: stripe.StripeObject) -> Mapping[str, str]:
+    return said.last_response.headers if said.last_response else {}
 
 
 def _answer_to_cancellation(intent: stripe.PaymentIntent) -> GatewayAnswer:
@@ -255,6 +260,7 @@ def _answer_to_cancellation(intent: stripe.PaymentIntent) -> GatewayAnswer:
         kind=AnswerKind.SUCCEEDED,
         gateway_refund_id=canceled_id(intent.id),
         amount=from_stripe_amount(intent.amount, intent.currency),
+        idempotent_replayed=is_replayed(_headers(intent)),
         raw={"id": intent.id, "object": intent.object, "status": intent.status, "canceled_at": intent.canceled_at},
     )
 

@@ -71,7 +71,7 @@ def answer_to_refund(refund: Mapping[str, Any], headers: Mapping[str, str] | Non
         amount=from_stripe_amount(refund["amount"], refund["currency"]),
         code=refund.get("failure_reason") or refund.get("pending_reason") or "",
         trace_reference=_trace_reference(refund),
-        idempotent_replayed=_is_replayed(headers),
+        idempotent_replayed=is_replayed(headers),
         raw=raw,
     )
 
@@ -164,7 +164,7 @@ def answer_to_error(error: stripe.StripeError) -> GatewayAnswer:
         message=str(said.get("message") or ""),
         hold=hold,
         retry_after_seconds=retry_after,
-        idempotent_replayed=_is_replayed(error.headers or {}),
+        idempotent_replayed=is_replayed(error.headers or {}),
         raw={
             "http_status": status,
             "request_id": error.request_id,
@@ -259,7 +259,8 @@ def installation_of(refund: Mapping[str, Any]) -> str:
     return str((refund.get("metadata") or {}).get("installation") or "")
 
 
-def _is_replayed(headers: Mapping[str, str]) -> bool:
+def is_replayed(headers: Mapping[str, str]) -> bool:
+    """Tell whether Stripe repeated a stored answer."""
     return headers.get("Idempotent-Replayed") == "true"
 
 

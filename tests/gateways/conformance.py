@@ -59,6 +59,18 @@ class Rig(ABC):
     def break_next_listing(self) -> None:
         """Let the next read go wrong."""
 
+    @abstractmethod
+    def lag_listings(self, seconds: float) -> None:
+        """Leave refunds out of listings until they are this old."""
+
+    @abstractmethod
+    def forget_keys(self) -> None:
+        """Let the provider forget all idempotency keys, as it does after a day."""
+
+    @abstractmethod
+    def authorise(self, amount: Money) -> str:
+        """Let a customer authorise a payment that is not captured."""
+
 
 class GatewayConformance:
     """The promises of `Gateway`."""
@@ -219,6 +231,76 @@ class GatewayConformance:
         answer = rig.gateway.burn(command, Money(1820, "EUR"))
         assert answer.kind in (AnswerKind.MAYBE_EXECUTED, AnswerKind.NOT_EXECUTED)
         assert answer.code != KEY_BURNT
+
+    def test_burning_the_key_of_a_cancellation_cancels_nothing(self, rig: Rig) -> None:
+        payment = rig.authorise(Money(1820, "EUR"))
+        command = command_for(payment, Money(1820, "EUR"), operation="cancel_payment")
+        assert rig.gateway.burn(command, Money(1820, "EUR")).code == KEY_BURNT
+        assert rig.gateway.refund(command).kind == AnswerKind.MAYBE_EXECUTED
+        assert rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id, operation="cancel_payment") is None
+
+    def test_a_gateway_that_forgot_a_key_would_pay_again_so_keys_are_not_replayed_for_ever(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(500, "EUR"))
+        rig.gateway.refund(command)
+        rig.forget_keys()
+        assert not rig.gateway.refund(command).idempotent_replayed
+        assert rig.refunds_of(payment) == 2
+
+    def test_a_payment_that_was_not_captured_is_canceled_as_a_whole(self, rig: Rig) -> None:
+        payment = rig.authorise(Money(1820, "EUR"))
+        state = rig.gateway.payment_state(payment)
+        assert isinstance(state, PaymentState)
+        assert (state.captured, state.refunded, state.is_captured) == (Money(1820, "EUR"), Money(0, "EUR"), False)
+        command = command_for(payment, Money(1820, "EUR"), operation="cancel_payment")
+        answer = rig.gateway.refund(command)
+        assert (answer.kind, answer.gateway_refund_id, answer.amount) == (AnswerKind.SUCCEEDED, f"cancel:{payment}", Money(1820, "EUR"))
+        assert rig.gateway.refund(command).idempotent_replayed
+        assert rig.gateway.retrieve(answer.gateway_refund_id).kind == AnswerKind.SUCCEEDED
+        found = rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id, operation="cancel_payment")
+        assert found is not None
+        assert (found.kind, found.gateway_refund_id) == (AnswerKind.SUCCEEDED, f"cancel:{payment}")
+        state = rig.gateway.payment_state(payment)
+        assert isinstance(state, PaymentState)
+        assert (state.captured, state.refunded, state.is_canceled) == (Money(0, "EUR"), Money(0, "EUR"), True)
+
+    def test_what_somebody_canceled_before_counts_as_canceled(self, rig: Rig) -> None:
+        payment = rig.authorise(Money(1820, "EUR"))
+        kinds = [rig.gateway.refund(command_for(payment, Money(1820, "EUR"), operation="cancel_payment")).kind for _ in range(2)]
+        assert kinds == [AnswerKind.SUCCEEDED] * 2
+
+    def test_a_captured_payment_cannot_be_canceled(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(1820, "EUR"), operation="cancel_payment")
+        answer = rig.gateway.refund(command)
+        assert (answer.kind, answer.code) == (AnswerKind.DEFINITIVE_NO, "payment_intent_unexpected_state")
+        assert rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id, operation="cancel_payment") is None
+        assert rig.gateway.retrieve(f"cancel:{payment}").kind == AnswerKind.MAYBE_EXECUTED
+
+    def test_a_payment_that_was_not_captured_cannot_be_refunded(self, rig: Rig) -> None:
+        payment = rig.authorise(Money(1820, "EUR"))
+        assert rig.gateway.refund(command_for(payment, Money(500, "EUR"))).kind == AnswerKind.DEFINITIVE_NO
+        assert rig.refunds_of(payment) == 0
+
+    def test_a_cancellation_whose_answer_was_lost_is_doubtful_and_found(self, rig: Rig) -> None:
+        payment = rig.authorise(Money(1820, "EUR"))
+        command = command_for(payment, Money(1820, "EUR"), operation="cancel_payment")
+        rig.misbehave("timeout_after_commit")
+        assert rig.gateway.refund(command).kind == AnswerKind.MAYBE_EXECUTED
+        found = rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id, operation="cancel_payment")
+        assert found is not None
+        assert found.kind == AnswerKind.SUCCEEDED
+
+    def test_a_listing_may_lag_behind_what_the_gateway_knows(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.lag_listings(3600)
+        command = command_for(payment, Money(500, "EUR"))
+        made = rig.gateway.refund(command).gateway_refund_id
+        assert rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id) is None
+        assert self.listed(rig, None) == []
+        assert rig.gateway.retrieve(made).kind == AnswerKind.SUCCEEDED
+        rig.lag_listings(0)
+        assert [item.gateway_refund_id for item in self.listed(rig, None)] == [made]
 
     def test_all_refunds_are_listed_newest_first_whoever_made_them(self, rig: Rig) -> None:
         one, other = rig.pay(Money(1820, "EUR")), rig.pay(Money(1820, "EUR"))

@@ -38,6 +38,17 @@ class MemoryRig(Rig):
     def break_next_listing(self) -> None:
         self.gateway.break_listings()
 
+    def lag_listings(self, seconds: float) -> None:
+        self.gateway.lag_listings(seconds)
+
+    def forget_keys(self) -> None:
+        self.gateway.forget_keys()
+
+    def authorise(self, amount: Money) -> str:
+        payment = f"payment-{uuid4()}"
+        self.gateway.add_payment(payment, amount, is_captured=False)
+        return payment
+
 
 class TestMemoryGateway(GatewayConformance):
     @pytest.fixture

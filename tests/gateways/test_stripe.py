@@ -67,11 +67,20 @@ class SandboxRig(Rig):
         return sum(refund["payment_intent"] == payment for refund in self.sandbox.get("state")["refunds"])
 
     def refund_elsewhere(self, payment: str, amount: Money) -> str:
-        params = {"payment_intent": payment, "amount": to_stripe_amount(amount)}
-        return stripe.StripeClient(self.sandbox.api_key, base_addresses={"api": self.sandbox.url}).v1.refunds.create(params).id
+        return str(self.sandbox.post("refunds", payment_intent=payment, amount=to_stripe_amount(amount))["id"])
 
     def break_next_listing(self) -> None:
         self.sandbox.post("faults", kind="drop_before_send", method="GET")
+
+    def lag_listings(self, seconds: float) -> None:
+        self.sandbox.post("listings", lag_ms=int(seconds * 1000))
+
+    def forget_keys(self) -> None:
+        self.sandbox.post("keys/forget", older_than_seconds=0)
+
+    def authorise(self, amount: Money) -> str:
+        payment = self.sandbox.post("payments", amount=to_stripe_amount(amount), currency=amount.currency, capture_method="manual")
+        return str(payment["id"])
 
 
 @pytest.fixture
