@@ -130,15 +130,6 @@ class Gateway(ABC):
         """Return what of an event may be kept for good: no personal data, and all that `read_event` reads."""
         return {}
 
-    def parse_webhook(self, *, body: bytes, signature: str, now: datetime) -> WebhookRefund | None:
-        """Verify and read a webhook about a refund; None for any other.
-
-        Raises:
-            WebhookRejected: see `verify_webhook`.
-        """
-        told = self.read_event(self.verify_webhook(body=body, signature=signature, now=now))
-        return told if isinstance(told, WebhookRefund) else None
-
     # What only a gateway that also keeps the order book can do; for the others there is nothing to read.
 
     def read_sale(self, source_id: str, kind: SaleKind) -> Sale | GatewayAnswer:
