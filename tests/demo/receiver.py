@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 WAIT_SECONDS = 20
+IDLE_SECONDS = 0.5  # so that the end of a test waits for no connection that is kept
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Delivery:
 
     body: bytes
     signature: str
+    connection: int
 
     @property
     def event(self) -> dict[str, Any]:
@@ -28,19 +30,27 @@ class Delivery:
 
 
 class Receiver:
-    """Listens on a free port; answers with the statuses in `answers` first, then 200."""
+    """Listens on a free port; answers with the statuses in `answers` first, then 200.
 
-    def __init__(self) -> None:
+    Args:
+        before_answer: what is called when a delivery has been read, before it is answered.
+    """
+
+    def __init__(self, before_answer: Callable[[], object] = lambda: None) -> None:
         self.deliveries: list[Delivery] = []
         self.answers: list[int] = []
         self._changed = threading.Condition()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections stay open, as those of a shop behind a web server do
+            timeout = IDLE_SECONDS
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                before_answer()
                 with receiver._changed:
-                    receiver.deliveries.append(Delivery(body, self.headers["Stripe-Signature"]))
+                    receiver.deliveries.append(Delivery(body, self.headers["Stripe-Signature"], self.client_address[1]))
                     status = receiver.answers.pop(0) if receiver.answers else 200
                     receiver._changed.notify_all()
                 self.send_response(status)
