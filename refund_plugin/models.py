@@ -7,17 +7,23 @@ from refund_plugin.limits.models import Counter
 from refund_plugin.messaging.models import Message
 from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
-from refund_plugin.refunds.ledger.models import LedgerEntry
+from refund_plugin.refunds.access.models import AccessState
+from refund_plugin.refunds.brake.models import AutomaticMoney
+from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
 __all__ = [
     "AccessEvent",
+    "AccessState",
     "Alert",
     "Allocation",
     "Attempt",
+    "AutomaticMoney",
     "Counter",
+    "CreditNote",
+    "CreditNoteSeries",
     "Customer",
     "Decision",
     "Delivery",

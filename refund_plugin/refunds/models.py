@@ -13,6 +13,7 @@ from refund_plugin.guards import Transitions
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.refunds.brake.models import BrakeReason
 from refund_plugin.refunds.states import STATE_CHANGES, RefundState, RequestState
 from refund_plugin.stores.models import Store
 
@@ -43,6 +44,11 @@ class RefundRequest(models.Model):
     evidence_question = models.TextField(blank=True)
     submission_key = models.CharField(max_length=64, help_text="One form, one key: a second submit returns the first request.")
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, null=True, related_name="+")
+    is_withdrawal = models.BooleanField(
+        _("statutory withdrawal"), default=False, help_text=_("The customer declared a withdrawal: recorded, not approved.")
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text=_("When the declaration arrived."))
+    reimburse_by = models.DateTimeField(_("reimburse by"), null=True, blank=True, help_text=_("The law's last moment for the money."))
     channel = models.CharField(max_length=20, default="web", help_text="web, graphql, command, staff …")
     locale = models.CharField(max_length=20, blank=True)
     tracking_nonce = models.CharField(max_length=32, help_text="Part of the tracking link's signature; changing it ends old links.")
@@ -63,10 +69,15 @@ class RefundRequest(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["purchase", "submission_key"], name="refund_request_once"),
             models.CheckConstraint(condition=Q(state__in=RequestState.values), name="refund_request_state"),
+            models.CheckConstraint(
+                condition=Q(is_withdrawal=False) | Q(withdrawn_at__isnull=False, reimburse_by__isnull=False),
+                name="refund_request_withdrawal",
+            ),
         ]
         indexes = [
             models.Index(fields=["store", "state", "created_at"], name="refund_request_queue"),
             models.Index(fields=["customer", "-created_at"], name="refund_request_customer"),
+            models.Index(fields=["reimburse_by"], condition=Q(is_withdrawal=True), name="refund_request_reimburse"),
         ]
 
     def __str__(self) -> str:
@@ -113,6 +124,7 @@ class Decision(models.Model):
     currency = models.CharField(max_length=3)
     reason = models.TextField(blank=True)
     is_override = models.BooleanField(default=False, help_text="A person decided other than the engine.")
+    brake = models.CharField(max_length=12, choices=BrakeReason, blank=True, help_text="Why the engine left it to a person.")
     actor_kind = models.CharField(max_length=12)
     actor_id = models.CharField(max_length=64, blank=True)
     actor_label = models.CharField(max_length=200, blank=True)

@@ -1,4 +1,4 @@
-"""Postings: fields and guards."""
+"""Postings and credit notes: fields and guards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from refund_plugin.guards import AppendOnly, Balanced
+from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.models import Refund
 from refund_plugin.stores.models import Store
@@ -84,3 +85,66 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.account} {self.debit_minor or -self.credit_minor} {self.currency}"
+
+
+class CreditNoteSeries(models.Model):
+    """Who holds this row's lock takes the next number; a transaction that fails gives its number back by rolling back."""
+
+    store = models.ForeignKey(Store, models.PROTECT, related_name="+")
+    prefix = models.CharField(max_length=20)
+    last_number = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["store", "prefix"], name="refund_credit_note_series")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}{self.last_number}"
+
+
+class CreditNote(models.Model):
+    """A document about money given back: issued once, never changed. A correction (`corrects`) has negative amounts.
+
+    `lines` holds, by tax rate and line: name, SKU, quantity, gross, tax and net in minor units. No personal data: the address
+    on the page comes from the customer's row, which can be erased.
+    """
+
+    store = models.ForeignKey(Store, models.PROTECT, related_name="credit_notes")
+    series = models.ForeignKey(CreditNoteSeries, models.PROTECT, related_name="notes")
+    number = models.PositiveBigIntegerField()
+    label = models.CharField(_("number"), max_length=40)
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="credit_notes")
+    position = models.PositiveSmallIntegerField(help_text="1 for the first document about this refund, 2 for its correction …")
+    corrects = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="correction")
+    issued_at = models.DateTimeField(_("issued"))
+    tax_period = models.CharField(_("tax period"), max_length=7, help_text="2026-03: the month of issue in the store's time zone.")
+    currency = models.CharField(max_length=3)
+    gross_minor = models.BigIntegerField(_("amount"))
+    tax_minor = models.BigIntegerField(_("tax"))
+    lines = models.JSONField()
+
+    class Meta:
+        verbose_name = _("credit note")
+        verbose_name_plural = _("credit notes")
+        default_permissions = ()
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["series", "number"], name="refund_credit_note_number"),
+            models.UniqueConstraint(fields=["store", "label"], name="refund_credit_note_label"),
+            models.UniqueConstraint(fields=["refund", "position"], name="refund_credit_note_once"),
+            AppendOnly(name="refund_credit_note_append_only"),
+        ]
+        indexes = [models.Index(fields=["store", "tax_period"], name="refund_credit_note_period")]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def gross(self) -> Money:
+        """What was given back; below zero in a correction."""
+        return Money(self.gross_minor, self.currency)
+
+    @property
+    def tax(self) -> Money:
+        """The tax within it."""
+        return Money(self.tax_minor, self.currency)
