@@ -17,7 +17,7 @@ class Stub:
     """What the server answers, by method and path, and what it was asked.
 
     Attributes:
-        answers: one document, or a status and a document; a list is used up one by one, its last for ever.
+        answers: one document; a status and a document, perhaps with headers; a list is used up one by one, its last for ever.
         asked: method and path, and the parameters (of the address or the form).
     """
 
@@ -26,15 +26,17 @@ class Stub:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.url = ""
 
-    def answer(self, method: str, path: str, params: dict[str, str]) -> tuple[int, Json]:
-        """Return the status and document for a request."""
+    def answer(self, method: str, path: str, params: dict[str, str]) -> tuple[int, Json, dict[str, str]]:
+        """Return the status, document and headers for a request."""
         self.asked.append((f"{method} {path}", params))
         found = self.answers.get(f"{method} {path}")
         if isinstance(found, list):
             found = found.pop(0) if len(found) > 1 else found[0]
         if found is None:
-            return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": f"No such thing: {path}"}}
-        return found if isinstance(found, tuple) else (200, found)
+            missing = {"type": "invalid_request_error", "code": "resource_missing", "message": f"No such thing: {path}"}
+            return 404, {"error": missing}, {}
+        status, document, *headers = found if isinstance(found, tuple) else (200, found)
+        return status, document, headers[0] if headers else {}
 
     def params_of(self, request: str) -> dict[str, str]:
         """Return the parameters of the only request of this kind."""
@@ -53,10 +55,11 @@ def stub_server(answers: dict[str, Any]) -> Iterator[Stub]:
         def _serve(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            status, document = stub.answer(self.command, parts.path, dict(parse_qsl(body or parts.query)))
+            status, document, headers = stub.answer(self.command, parts.path, dict(parse_qsl(body or parts.query)))
             data = json.dumps(document).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 
