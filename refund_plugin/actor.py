@@ -25,6 +25,7 @@ class Action(StrEnum):
     APPROVE = "approve_refunds"
     DECLINE = "decline_refunds"
     ASK_EVIDENCE = "ask_evidence"
+    MANAGE_BRAKE = "manage_brake"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ class RefundPluginConfig(AppConfig):
 
 def _seed(*, using: str, **kwargs: object) -> None:
     from refund_plugin.gateways.services import ensure_accounts
+    from refund_plugin.refunds.brake.services import brake_of
     from refund_plugin.staff.setup import ensure_staff_group
     from refund_plugin.stores.services import ensure_default_store
 
-    ensure_default_store()
+    brake_of(ensure_default_store())
     ensure_accounts()
     ensure_staff_group(using=using)

@@ -17,6 +17,7 @@ from django.urls import NoReverseMatch, reverse
 from refund_plugin.conf import KEYS, Limit, Settings, settings
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.registry import build_gateway, gateway_kinds
+from refund_plugin.refunds.brake.defaults import problems
 
 Configs = Sequence[AppConfig] | None
 
@@ -82,6 +83,15 @@ def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
                 Error(f"{where}: {error}", hint="Compare with the gateway's options in docs/settings.md.", id="refund_plugin.E006")
             )
     return found
+
+
+@register("refund_plugin")
+def check_brake(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E020: what `BRAKE` says cannot be read."""
+    if check_settings(None):
+        return []
+    hint = 'Write for example {"mode": "automatic", "hour": {"EUR": 200000, "*": None}}, in minor units; see docs/settings.md.'
+    return [Error(f'REFUND_PLUGIN["BRAKE"]: {problem}.', hint=hint, id="refund_plugin.E020") for problem in problems(settings().brake)]
 
 
 @register("refund_plugin")

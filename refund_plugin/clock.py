@@ -31,6 +31,11 @@ def database_now() -> datetime:
     return value.astimezone(UTC) + _offset
 
 
+def of_database(moment: datetime) -> datetime:
+    """Return what `database_now()` would have been at a moment that a statement took from the database (`Now()`)."""
+    return moment.astimezone(UTC) + _offset
+
+
 @contextmanager
 def travel(by: timedelta) -> Iterator[None]:
     """Shift both clocks of this process by `by`; for tests and drills only."""

@@ -53,6 +53,10 @@ class Settings:
         staff_limits: by group name, the most that its members may approve at once, in minor units by currency, for example
             `{"Refund staff": {"EUR": 10000}}`. The highest of a person's groups counts; a group that is not named, and a
             currency that is not named, has no limit.
+        brake: how far a store that set nothing lets the policy move money by itself: `mode` (observe, suggest, automatic),
+            `hour` and `day` (the most approved automatically within it, in minor units by currency; `*` is every other
+            currency, None means no ceiling), for example `{"mode": "automatic", "hour": {"EUR": 200000}}`. Without it: automatic,
+            up to about 1,000 euro an hour and 5,000 a day.
         trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
         graphql_max_depth, graphql_max_tokens: limits on a query.
         graphql_max_body_bytes: largest request body accepted by the GraphQL door.
@@ -82,6 +86,7 @@ class Settings:
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    brake: Mapping[str, object] = field(default_factory=dict)
     trusted_proxies: int = 0
     graphql_max_depth: int = 10
     graphql_max_tokens: int = 600

@@ -15,7 +15,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from refund_plugin import clock
 from refund_plugin.actor import SYSTEM
@@ -28,9 +28,10 @@ from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for, hold_account
 from refund_plugin.money import Money
 from refund_plugin.refunds import events
-from refund_plugin.refunds.absence import absent_twice, purpose_of
+from refund_plugin.refunds.absence import purpose_of
+from refund_plugin.refunds.brake.queries import paused_stores
 from refund_plugin.refunds.locks import for_update
-from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, WaitsFor
+from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.outcomes import Call
 from refund_plugin.refunds.states import DRIVEN, RefundState
 
@@ -95,7 +96,8 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
 
 def _due(now: datetime) -> QuerySet[Refund]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    return Refund.objects.filter(free, state__in=DRIVEN, waits_for=WaitsFor.NOTHING, due_at__lte=now, account__on_hold=False)
+    due = Refund.objects.filter(free, state__in=DRIVEN, waits_for=WaitsFor.NOTHING, due_at__lte=now, account__on_hold=False)
+    return due.exclude(state=RefundState.RESERVED, origin=RefundOrigin.ENGINE, store__in=paused_stores(now).values("store"))
 
 
 def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
@@ -126,11 +128,14 @@ def _begin(claims: Sequence[Claim]) -> list[Started]:
     fences = {claim.refund_id: claim.fence for claim in claims}
     with transaction.atomic(durable=True):
         now = clock.database_now()
-        rows = for_update(Refund.objects.order_by("pk")).select_related("payment", "account", "request").filter(pk__in=list(fences))
+        paused = Exists(paused_stores(now).filter(store=OuterRef("store")))
+        rows = for_update(Refund.objects.order_by("pk").annotate(paused=paused)).filter(pk__in=list(fences))
+        rows = rows.select_related("payment", "account", "request")
         usable = [row for row in rows if row.fence == fences[row.pk] and row.state in DRIVEN and row.lease_until and row.lease_until >= now]
         order = list(fences)
         free, busy = _one_per_payment(sorted(usable, key=lambda refund: order.index(refund.pk)))
-        begun = [(refund, attempt) for refund in free if (attempt := _attempt(refund, now)) is not None]
+        waiting = {row.pk for row in usable if row.paused and row.origin == RefundOrigin.ENGINE and _is_unsent(row)}
+        begun = [(row, attempt) for row in free if row.pk not in waiting and (attempt := _attempt(row, now)) is not None]
         if begun:
             refunds = [refund for refund, _attempt in begun]
             fields = ["command", "attempt_count", "first_sent_at", "lease_until", "absent_since", "absent_at"]
@@ -142,6 +147,10 @@ def _begin(claims: Sequence[Claim]) -> list[Started]:
         _end_abandoned({refund.payment_id for refund in busy})
         give_back([Claim(refund.pk, refund.fence) for refund in busy], seconds=BUSY_PAYMENT_SECONDS)
     return [_started(refund, attempt) for refund, attempt in begun]
+
+
+def _is_unsent(refund: Refund) -> bool:
+    return refund.state == RefundState.PROCESSING and not refund.maybe_executed
 
 
 def _one_per_payment(refunds: Iterable[Refund]) -> tuple[list[Refund], list[Refund]]:
@@ -173,7 +182,7 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
         return None
     if refund.command is None:
         refund.command = freeze_command(refund)
-    if purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY) and not absent_twice(refund):
+    if purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY):
         refund.absent_since = refund.absent_at = None  # it may arrive now, so listings begin anew
     if purpose not in READS:
         refund.first_sent_at = refund.first_sent_at or now
@@ -186,7 +195,7 @@ def _started(refund: Refund, attempt: Attempt) -> Started:
     assert refund.command is not None
     return Started(
         refund_id=refund.pk,
-        call=Call(attempt.pk, attempt.fence, attempt.purpose),
+        call=Call(attempt.pk, attempt.fence, attempt.purpose, attempt.started_at),
         gateway=gateway_for(refund.account),
         command=load_command(refund.command),
         captured=Money(refund.payment.captured_minor, refund.payment.currency),

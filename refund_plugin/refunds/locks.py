@@ -1,14 +1,17 @@
-"""Locks, always in this order: purchases by id, payments by id, refunds by id."""
+"""Locks, always in this order: purchases by id, the store's brake, payments by id, refunds by id."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model, QuerySet
+from django.db.models.functions import Now
 
+from refund_plugin import clock
 from refund_plugin.errors import NotFound
 from refund_plugin.orders.models import Payment, Purchase
 from refund_plugin.refunds.models import Refund, RefundRequest
@@ -35,6 +38,19 @@ def lock_purchase(purchase_id: int) -> Purchase:
         return for_update(Purchase.objects.all()).select_related("store", "customer").get(pk=purchase_id)
     except Purchase.DoesNotExist:
         raise NotFound from None
+
+
+def lock_purchase_with_brake(purchase_id: int) -> tuple[Purchase, datetime]:
+    """Lock a purchase and read its store's brake with it (unlocked), in one statement; also return the database's time.
+
+    Raises:
+        NotFound: no such purchase.
+    """
+    rows = for_update(Purchase.objects.all()).select_related("store__automatic_money", "customer").annotate(read_at=Now())
+    purchase = rows.filter(pk=purchase_id).first()
+    if purchase is None:
+        raise NotFound
+    return purchase, clock.of_database(purchase.read_at)
 
 
 def lock_request(request_id: UUID) -> RefundRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -18,12 +19,15 @@ from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may, check_owns
 from refund_plugin.refunds.balances import Balances
+from refund_plugin.refunds.brake.models import BrakeReason
+from refund_plugin.refunds.brake.services import brake_of, decides_alone, take
 from refund_plugin.refunds.checks import (
     MAX_MESSAGE,
     check_submission,
     check_text,
 )
-from refund_plugin.refunds.locks import lock_purchase, lock_request
+from refund_plugin.refunds.law import reimburse_by
+from refund_plugin.refunds.locks import lock_purchase_with_brake, lock_request
 from refund_plugin.refunds.models import (
     Decision,
     DecisionOutcome,
@@ -55,16 +59,19 @@ def request_refund(
     channel: str = "web",
     locale: str = "",
     wants_person: bool = False,
+    withdrawal: bool = False,
 ) -> RefundRequest:
     """Ask for a refund: judged at once by the policy of the day of the purchase, and the money held when it approves.
 
     Lines that the policy declines are refused, or looked at by a person when `wants_person` is set. If any line needs a
-    person, the whole request waits for one decision.
+    person, the whole request waits for one decision. So does what the store's brake holds back; the verdict stays.
 
     Args:
         lines: units asked for, by line id.
         reason: a value of `RequestReason`.
         submission_key: one per form; asking again with the same key returns the first request and changes nothing.
+        withdrawal: the customer declares a statutory withdrawal, which has arrived now; what the policy declines then goes to a
+            person, and the money is due within 14 days.
         now: UTC.
     Raises:
         NotAllowed: staff or a program that may not approve refunds asks in the customer's place.
@@ -77,10 +84,12 @@ def request_refund(
         raise NotAllowed  # what the policy approves moves money at once
     try:
         with transaction.atomic(durable=True):
-            purchase = lock_purchase(purchase_id)
+            purchase, read_at = lock_purchase_with_brake(purchase_id)
             check_owns(purchase=purchase, by=by)
             quote = quote_purchase(purchase=purchase, quantities=lines, now=now)
-            outcome = judge(quote, wants_person=wants_person)
+            outcome = judge(quote, wants_person=wants_person or withdrawal)
+            held_back = _do_brake(quote, outcome, at=read_at, now=now)
+            outcome = DecisionOutcome.REVIEW if held_back else outcome
             request = RefundRequest.objects.create(
                 reference="R-" + "".join(secrets.choice(ALPHABET) for _n in range(8)),
                 store=purchase.store,
@@ -91,6 +100,9 @@ def request_refund(
                 message=message,
                 wants_person=wants_person,
                 submission_key=submission_key,
+                is_withdrawal=withdrawal,
+                withdrawn_at=now if withdrawal else None,
+                reimburse_by=reimburse_by(now) if withdrawal else None,
                 policy_version=quote.version,
                 channel=channel,
                 locale=locale or purchase.customer.locale,
@@ -99,7 +111,7 @@ def request_refund(
                 changed_at=now,
             )
             RequestLine.objects.bulk_create(RequestLine(request=request, line=line.line, quantity=line.quantity) for line in quote.lines)
-            _do_decide_by_policy(request, quote, outcome, by=by, now=now)
+            _do_decide_by_policy(request, quote, outcome, held_back=held_back, by=by, now=now)
     except (IntegrityError, RefundPluginError):
         first = RefundRequest.objects.filter(purchase_id=purchase_id, submission_key=submission_key).first()
         if first is None:
@@ -133,7 +145,23 @@ _EVENT_OF = {
 }
 
 
-def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: DecisionOutcome, *, by: Actor, now: datetime) -> None:
+def _do_brake(quote: Quote, outcome: DecisionOutcome, *, at: datetime, now: datetime) -> BrakeReason | None:
+    """Return why a person must decide what the policy answered, if so; else count the money that it approves."""
+    brake = brake_of(quote.purchase.store)
+    if not decides_alone(brake):
+        return BrakeReason(brake.mode)
+    if outcome != DecisionOutcome.APPROVED:
+        return None
+    amounts: Counter[str] = Counter()
+    for line in quote.lines:
+        if line.verdict.outcome == Outcome.APPROVE:
+            amounts[line.line.sku] += line.verdict.amount_minor
+    return take(brake=brake, currency=quote.purchase.currency, amounts=amounts, at=at, now=now)
+
+
+def _do_decide_by_policy(
+    request: RefundRequest, quote: Quote, outcome: DecisionOutcome, *, held_back: BrakeReason | None, by: Actor, now: datetime
+) -> None:
     granted = {
         line.line.pk: line.verdict.amount_minor if outcome == DecisionOutcome.APPROVED and line.verdict.outcome == Outcome.APPROVE else 0
         for line in quote.lines
@@ -149,16 +177,18 @@ def _do_decide_by_policy(request: RefundRequest, quote: Quote, outcome: Decision
         currency=quote.purchase.currency,
         actor_kind=ENGINE.kind,
         actor_label=ENGINE.label,
+        brake=held_back or "",
         decided_at=now,
     )
     if outcome == DecisionOutcome.APPROVED:
         grants = [LineGrant(line.line, line.quantity, granted[line.line.pk]) for line in quote.lines]
         do_send(request, decision, grants, quote.payments, step=quote.step, origin=RefundOrigin.ENGINE, now=now)
+    told: dict[str, object] = {"decision": decision.pk, "amount_minor": decision.amount_minor, "currency": decision.currency}
+    if held_back:
+        told["brake"] = held_back.value
     record(
         events.request_event(events.REQUEST_SUBMITTED, request, by, outcome=outcome.value),
-        events.request_event(
-            _EVENT_OF[outcome], request, ENGINE, decision=decision.pk, amount_minor=decision.amount_minor, currency=decision.currency
-        ),
+        events.request_event(_EVENT_OF[outcome], request, ENGINE, **told),
         now=now,
     )
 
