@@ -26,6 +26,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from refund_plugin.errors import NotFound
+from refund_plugin.refunds.law import reimburse_due
 from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
 
@@ -57,10 +58,10 @@ def money_needs_person() -> Q:
 
 
 def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QuerySet[RefundRequest]:
-    """Return requests for the staff's list, oldest first, with what a row shows.
+    """Return requests for the staff's list: those whose money the law wants back soonest, then the oldest, with what a row shows.
 
-    Annotates `currency`, `amount_minor` (in minor units of it: what was granted, else what was paid for the units asked for)
-    and `trouble` (the money needs a person).
+    Annotates `reimburse_due` (until when, while it is due), `currency`, `amount_minor` (in minor units of it: what was granted,
+    else what was paid for the units asked for) and `trouble` (the money needs a person).
 
     Args:
         store_id: only this store's; None means every store.
@@ -77,13 +78,14 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
     queue = queue.annotate(
         amount_minor=Coalesce(Subquery(granted), Subquery(at_stake), output_field=BigIntegerField()),
         trouble=Exists(_TROUBLE),
+        reimburse_due=reimburse_due(),
         currency=F("purchase__currency"),
     )
     if store_id is not None:
         queue = queue.filter(store_id=store_id)
     if filters is not None:
         queue = queue.filter(filters)
-    return queue.order_by("created_at", "reference")
+    return queue.order_by(F("reimburse_due").asc(nulls_last=True), "created_at", "reference")
 
 
 def queue_counts(store_id: int | None = None) -> QueueCounts:
@@ -105,10 +107,13 @@ def count_needing_person() -> int:
 
 
 def next_case(after: RefundRequest) -> RefundRequest | None:
-    """Return the next request that needs a person: the oldest one younger than `after`, else the oldest of all but `after`."""
+    """Return the request that needs a person and follows `after` in the staff's list; behind its last one comes the first."""
     younger = Q(created_at__gt=after.created_at) | Q(created_at=after.created_at, reference__gt=after.reference)
-    rank = Case(When(younger, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return RefundRequest.objects.filter(needs_person()).exclude(pk=after.pk).order_by(rank, "created_at", "reference").first()
+    due = RefundRequest.objects.filter(pk=after.pk).annotate(due=reimburse_due()).values_list("due", flat=True).first()
+    later = Q(due__isnull=True) & younger if due is None else Q(due__gt=due) | Q(due=due) & younger | Q(due__isnull=True)
+    rank = Case(When(later, then=Value(0)), default=Value(1), output_field=IntegerField())
+    waiting = RefundRequest.objects.annotate(due=reimburse_due()).filter(needs_person()).exclude(pk=after.pk)
+    return waiting.order_by(rank, F("due").asc(nulls_last=True), "created_at", "reference").first()
 
 
 def case(request_id: UUID | str) -> RefundRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.views import generic
@@ -29,7 +29,7 @@ class QueueView(generic.IndexView):
     results_template_name = "refund_plugin/staff/queue_results.html"
     index_url_name = "refund_cases:index"
     index_results_url_name = "refund_cases:index_results"
-    default_ordering = "created_at"
+    default_ordering = "reimburse_due"  # what the law wants back soonest, then the longest wait
     paginate_by = 50
     filterset_class = QueueFilterSet
     search_fields = ["reference", "purchase__number", "customer__email"]
@@ -44,8 +44,12 @@ class QueueView(generic.IndexView):
         return {**super().get_filterset_kwargs(), "data": queue_filter_data(self.request.GET)}
 
     def order_queryset(self, queryset: QuerySet[RefundRequest]) -> QuerySet[RefundRequest]:
-        """Keep rows of equal value in a stable order over pages."""
-        return super().order_queryset(queryset).order_by(self.ordering, "reference")
+        """Keep rows of equal value in a stable order over pages, and those whose money is not due by law behind the others."""
+        ordering: Any = self.ordering
+        if ordering.lstrip("-") == "reimburse_due":
+            due = F("reimburse_due")
+            ordering = due.desc(nulls_last=True) if ordering.startswith("-") else due.asc(nulls_last=True)
+        return super().order_queryset(queryset).order_by(ordering, "created_at", "reference")
 
     @cached_property
     def is_filtering(self) -> bool:

@@ -9,8 +9,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.ui.tables import Column, DateColumn, TitleColumn
 
+from refund_plugin import clock
 from refund_plugin.money import Money, format_money
 from refund_plugin.orders.models import Purchase
+from refund_plugin.refunds.law import WARN_BEFORE
 from refund_plugin.refunds.models import RefundRequest
 
 
@@ -27,6 +29,18 @@ class StateColumn(Column):
     """Where the request stands, and whether its money is stuck."""
 
     cell_template_name = "refund_plugin/staff/cells/state.html"
+
+
+class DueColumn(Column):
+    """Until when the law wants the money back, while it is due; says so when it is late or nearly."""
+
+    cell_template_name = "refund_plugin/staff/cells/due.html"
+
+    def get_cell_context_data(self, instance: Any, parent_context: Any) -> dict[str, Any]:
+        """Tell late ones from those that are due soon."""
+        due, now = self.get_value(instance), clock.now()
+        urgency = "" if due is None or due > now + WARN_BEFORE else "soon" if due > now else "late"
+        return {**super().get_cell_context_data(instance, parent_context), "urgency": urgency}
 
 
 class CustomerColumn(Column):
@@ -65,6 +79,7 @@ def queue_columns() -> list[Column]:
         AmountColumn("amount_minor", label=_("Amount"), sort_key="amount_minor", classname="refund-number"),
         StateColumn("state", label=_("State"), sort_key="state"),
         DateColumn("created_at", label=_("Asked"), sort_key="created_at"),
+        DueColumn("reimburse_due", label=_("Money due by"), sort_key="reimburse_due"),
     ]
 
 

@@ -1,0 +1,56 @@
+"""Statutory withdrawals: until when the money must be back, and the alerts that keep somebody from missing it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, When
+
+from refund_plugin.refunds.alerts import raise_alert
+from refund_plugin.refunds.models import Alert, Refund, RefundRequest
+from refund_plugin.refunds.states import GONE, RequestState
+
+# Directive 2011/83/EU, Art. 13(1): not later than 14 days from the day on which the trader is informed of the withdrawal. The
+# day itself is not counted (Regulation 1182/71, Art. 3), so counting from the very moment is a little earlier, never late.
+REIMBURSE_WITHIN = timedelta(days=14)
+WARN_BEFORE = timedelta(days=3)
+DUE_SOON, OVERDUE = "reimburse_soon", "reimburse_overdue"
+EVERY_SECONDS = 3600
+
+
+def reimburse_by(withdrawn_at: datetime) -> datetime:
+    """Return the last moment for the money of a withdrawal that arrived at `withdrawn_at` (UTC)."""
+    return withdrawn_at + REIMBURSE_WITHIN
+
+
+def _unpaid() -> Q:
+    """A withdrawal is unpaid until a person has turned it down or all that is owed on it has gone."""
+    undecided = Q(state__in=[RequestState.SUBMITTED, RequestState.NEEDS_EVIDENCE, RequestState.IN_REVIEW])
+    open_money = Refund.objects.filter(request=OuterRef("pk"), owed=True).exclude(state__in=list(GONE))
+    return Q(is_withdrawal=True) & (undecided | Q(Exists(open_money), state=RequestState.APPROVED))
+
+
+def reimburse_due() -> Case:
+    """Return an expression for queries of requests: `reimburse_by` while the money is still due, else null."""
+    return Case(When(_unpaid(), then=F("reimburse_by")), default=None, output_field=DateTimeField(null=True))
+
+
+def warn_of_due(now: datetime) -> int:
+    """Raise an alert for every withdrawal whose money is due within three days, and one a day once it is late.
+
+    Returns:
+        How many alerts were raised.
+    """
+    raised = 0
+    due = RefundRequest.objects.filter(_unpaid(), reimburse_by__lte=now + WARN_BEFORE).order_by("reimburse_by")
+    for request in due.iterator():
+        assert request.reimburse_by is not None
+        late_days = (now - request.reimburse_by).days
+        kind = OVERDUE if now > request.reimburse_by else DUE_SOON
+        key = f"{kind}:{request.pk}" + (f":{late_days}" if kind == OVERDUE else "")
+        if Alert.objects.filter(key=key).exists():
+            continue  # somebody has looked at this very warning
+        why = f"{request.reference}: the law wants the money back by {request.reimburse_by:%Y-%m-%d %H:%M} UTC"
+        details = {"request": str(request.pk)}
+        raised += raise_alert(kind=kind, key=key, why=why, store_id=request.store_id, details=details, now=now) is not None
+    return raised
