@@ -56,7 +56,7 @@ class StripeGateway(Gateway):
     """One Stripe account.
 
     Args:
-        api_key: a secret or restricted key (`sk_…`, `rk_…`) that may read and write refunds.
+        api_key: a secret key, or a restricted one (`rk_…`) with the permissions that docs/stripe.md lists.
         api_base: where the API lives; the sandbox's address in the demo.
         webhook_secret: of the endpoint (`whsec_…`).
         account: a connected account (`acct_…`) to act for; empty for the key's own.
