@@ -97,6 +97,7 @@ class PaymentState:
     Attributes:
         captured: what can be refunded in all; the authorised amount while `is_captured` is false, 0 once canceled.
         refunded: what refunds took, those on their way included.
+        disputed: whether it was ever disputed, formally or by an inquiry, however that ended.
         settlement, fee: in the currency that the account is paid out in; None until the gateway tells.
     """
 

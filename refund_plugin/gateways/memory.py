@@ -58,6 +58,7 @@ class _Payment:
     created: datetime
     is_canceled: bool = False
     disputed: bool = False
+    dispute_stops: bool = False
 
 
 @dataclass(slots=True)
@@ -115,8 +116,9 @@ class MemoryGateway(Gateway):
         self._ledger.payments[gateway_payment_id].is_captured = True
 
     def dispute(self, gateway_payment_id: str, *, is_open: bool = True) -> None:
-        """Let a payment be disputed, which stops refunds of it, or end the dispute."""
-        self._ledger.payments[gateway_payment_id].disputed = is_open
+        """Let a payment be disputed, which stops refunds of it, or let the dispute be won."""
+        payment = self._ledger.payments[gateway_payment_id]
+        payment.disputed, payment.dispute_stops = True, is_open
 
     def refund_externally(self, gateway_payment_id: str, amount: Money, kind: AnswerKind = AnswerKind.SUCCEEDED) -> str:
         """Make a refund past us, as somebody would in the provider's dashboard; return its id."""
@@ -318,7 +320,7 @@ class MemoryGateway(Gateway):
             return _refusal("parameter_invalid")
         if not payment.is_captured:
             return _refusal("payment_intent_unexpected_state")
-        if payment.disputed:
+        if payment.dispute_stops:
             return _refusal("charge_disputed")
         left = payment.captured - self._gone(command.gateway_payment_id, payment.captured.currency)
         if left.minor <= 0:

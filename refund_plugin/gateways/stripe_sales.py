@@ -231,7 +231,7 @@ def _line(
     product: Mapping[str, Any],
     term: tuple[datetime, datetime] | None = None,
 ) -> SaleLine:
-    """Make a line; what Stripe has no field for, a shop writes into the product's metadata (docs: Stripe as the order book)."""
+    """Make a line; what Stripe has no field for, a shop writes into the product's metadata (docs/stripe.md)."""
     told: Mapping[str, str] = product.get("metadata") or {}
     units = told.get("units", "")
     return SaleLine(

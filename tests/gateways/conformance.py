@@ -68,6 +68,14 @@ class Rig(ABC):
         """Let the provider forget all idempotency keys, as it does after a day."""
 
     @abstractmethod
+    def dispute(self, payment: str) -> None:
+        """Let the customer's bank take a payment back, formally."""
+
+    @abstractmethod
+    def win_dispute(self, payment: str) -> None:
+        """End the payment's dispute for us."""
+
+    @abstractmethod
     def authorise(self, amount: Money) -> str:
         """Let a customer authorise a payment that is not captured."""
 
@@ -290,6 +298,26 @@ class GatewayConformance:
         found = rig.gateway.find(gateway_payment_id=payment, refund_id=command.refund_id, operation="cancel_payment")
         assert found is not None
         assert found.kind == AnswerKind.SUCCEEDED
+
+    def test_a_disputed_payment_is_refused_until_the_dispute_is_won(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.dispute(payment)
+        answer = rig.gateway.refund(command_for(payment, Money(500, "EUR")))
+        assert (answer.kind, answer.code) == (AnswerKind.DEFINITIVE_NO, "charge_disputed")
+        state = rig.gateway.payment_state(payment)
+        assert isinstance(state, PaymentState)
+        assert (state.disputed, state.captured, state.refunded) == (True, Money(1820, "EUR"), Money(0, "EUR"))
+        rig.win_dispute(payment)
+        assert rig.gateway.refund(command_for(payment, Money(500, "EUR"))).kind == AnswerKind.SUCCEEDED
+
+    def test_a_key_can_be_burnt_while_the_payment_is_disputed(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        command = command_for(payment, Money(500, "EUR"))
+        rig.dispute(payment)
+        assert rig.gateway.burn(command, Money(1820, "EUR")).code == KEY_BURNT
+        rig.win_dispute(payment)
+        assert rig.gateway.refund(command).kind == AnswerKind.MAYBE_EXECUTED
+        assert rig.refunds_of(payment) == 0
 
     def test_a_listing_may_lag_behind_what_the_gateway_knows(self, rig: Rig) -> None:
         payment = rig.pay(Money(1820, "EUR"))

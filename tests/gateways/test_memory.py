@@ -44,6 +44,12 @@ class MemoryRig(Rig):
     def forget_keys(self) -> None:
         self.gateway.forget_keys()
 
+    def dispute(self, payment: str) -> None:
+        self.gateway.dispute(payment)
+
+    def win_dispute(self, payment: str) -> None:
+        self.gateway.dispute(payment, is_open=False)
+
     def authorise(self, amount: Money) -> str:
         payment = f"payment-{uuid4()}"
         self.gateway.add_payment(payment, amount, is_captured=False)

@@ -42,6 +42,7 @@ class SandboxRig(Rig):
     def __init__(self, sandbox: SandboxServer) -> None:
         self.sandbox = sandbox
         self.gateway = gateway_at(sandbox.url, sandbox.api_key)
+        self.disputes: dict[str, str] = {}
 
     def pay(self, captured: Money, *, refunds_pend: bool = False) -> str:
         method = "pm_card_pendingRefund" if refunds_pend else "pm_card_visa"
@@ -78,6 +79,12 @@ class SandboxRig(Rig):
 
     def forget_keys(self) -> None:
         self.sandbox.post("keys/forget", older_than_seconds=0)
+
+    def dispute(self, payment: str) -> None:
+        self.disputes[payment] = self.sandbox.post("disputes", payment_intent=payment)["id"]
+
+    def win_dispute(self, payment: str) -> None:
+        self.sandbox.post(f"disputes/{self.disputes[payment]}/win")
 
     def authorise(self, amount: Money) -> str:
         payment = self.sandbox.post("payments", amount=to_stripe_amount(amount), currency=amount.currency, capture_method="manual")
