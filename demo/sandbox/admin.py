@@ -24,6 +24,13 @@ Money:
     POST balance                        {"currency", "available": n | null}: what there is to refund from; a refund beyond it is pending
                                         with insufficient_funds until there is more
 
+What a bank says:
+    POST disputes                       {"payment_intent", "amount", "reason", "status": "needs_response" | "warning_needs_response",
+                                        "due_in_days": 7} opens one; without an amount for all that was not refunded
+    POST disputes/dp_…/<step>           {}: review, escalate (an inquiry becomes formal), win, lose, withdraw
+    POST early_fraud_warnings           {"payment_intent", "fraud_type", "actionable": true}
+    POST early_fraud_warnings/issfr_…   {"actionable": false}
+
 Misbehaving:
     POST faults                         {"kind", "times": n | null, "probability": 0..1, "seed", "method": "POST", "path": prefix}; without
                                         `times` one call is hit, or with a probability all that chance picks. The kinds:
@@ -61,6 +68,7 @@ from typing import Any
 from demo.sandbox.bank import Bank, Cause
 from demo.sandbox.clock import Clock
 from demo.sandbox.counters import Counters
+from demo.sandbox.disputes import STEPS, Disputes
 from demo.sandbox.errors import ApiError
 from demo.sandbox.faults import Faults
 from demo.sandbox.idempotency import Keys
@@ -72,7 +80,7 @@ from demo.sandbox.page import render
 from demo.sandbox.seeding import Seeding
 from demo.sandbox.store import Store
 from demo.sandbox.webhooks import Endpoint, Manner, Webhooks
-from demo.sandbox.wishes import Wish, number
+from demo.sandbox.wishes import Wish, captured_charge, number
 
 
 class Admin:
@@ -102,12 +110,15 @@ class Admin:
         self._limits = limits
         self._listings = listings
         self._counters = counters
+        self._disputes = Disputes(account, store, clock, bank)
         seeding = Seeding(account, store, clock, bank)
         self._actions: dict[tuple[str, ...], Callable[[Wish], Any]] = {
             ("payments",): seeding.pay,
             ("payments", "bulk"): seeding.pay_many,
             ("refunds",): self._refund,
             ("balance",): self._top_up,
+            ("disputes",): self._disputes.open,
+            ("early_fraud_warnings",): self._disputes.warn,
             ("faults",): self._fault,
             ("faults", "clear"): self._behave,
             ("limits",): self._limit,
@@ -136,14 +147,23 @@ class Admin:
                 case ("GET", "_sandbox", "counters"):
                     return Response.json(self._counters.as_json())
                 case ("POST", "_sandbox", "refunds", refund_id, "settle"):
-                    return Response.json(self._settle(refund_id, _wish(request)))
+                    return self._do(lambda wish: self._settle(refund_id, wish), request)
                 case ("POST", "_sandbox", "refunds", refund_id, "fail"):
-                    return Response.json(self._fail(refund_id, _wish(request)))
+                    return self._do(lambda wish: self._fail(refund_id, wish), request)
+                case ("POST", "_sandbox", "disputes", dispute_id, step) if step in STEPS:
+                    return self._do(lambda wish: self._disputes.go_on(dispute_id, step), request)
+                case ("POST", "_sandbox", "early_fraud_warnings", warning_id):
+                    return self._do(lambda wish: self._disputes.change_warning(warning_id, wish), request)
                 case ("POST", "_sandbox", *name) if tuple(name) in self._actions:
-                    return Response.json(self._actions[tuple(name)](_wish(request)))
+                    return self._do(self._actions[tuple(name)], request)
         except ApiError as error:
             return error.response()
         return ApiError(404, f"Nothing answers {request.method} {request.path}.").response()
+
+    def _do(self, action: Callable[[Wish], Any], request: Request) -> Response:
+        wish = _wish(request)
+        with self._store.transaction():
+            return Response.json(action(wish))
 
     def _state(self) -> Wish:
         payments, charges, refunds = (self._store.all(kind) for kind in ("payment_intent", "charge", "refund"))
@@ -164,26 +184,19 @@ class Admin:
         }
 
     def _settle(self, refund_id: str, wish: Wish) -> Object:
-        with self._store.transaction():
-            return self._bank.settle(wish.get("account", self._account), refund_id)
+        return self._bank.settle(wish.get("account", self._account), refund_id)
 
     def _fail(self, refund_id: str, wish: Wish) -> Object:
-        with self._store.transaction():
-            return self._bank.fail(wish.get("account", self._account), refund_id, wish.get("failure_reason", "unknown"))
+        return self._bank.fail(wish.get("account", self._account), refund_id, wish.get("failure_reason", "unknown"))
 
     def _refund(self, wish: Wish) -> Object:
-        with self._store.transaction():
-            intent = self._store.get(self._account, "payment_intent", str(wish.get("payment_intent")))
-            charge = self._store.get(self._account, "charge", (intent or {}).get("latest_charge") or "")
-            if charge is None or not charge["captured"]:
-                raise ApiError(404, "payment_intent names no payment that was captured.", param="payment_intent")
-            amount = None if wish.get("amount") is None else number(wish, "amount", minimum=1)
-            return self._bank.refund(charge, amount=amount, reason=wish.get("reason"), metadata={}, cause=Cause(self._account))
+        charge = captured_charge(self._store, self._account, wish)
+        amount = None if wish.get("amount") is None else number(wish, "amount", minimum=1)
+        return self._bank.refund(charge, amount=amount, reason=wish.get("reason"), metadata={}, cause=Cause(self._account))
 
     def _top_up(self, wish: Wish) -> Wish:
         available = None if wish.get("available") is None else number(wish, "available")
-        with self._store.transaction():
-            self._bank.top_up(self._account, str(wish.get("currency", "")).lower(), available)
+        self._bank.top_up(self._account, str(wish.get("currency", "")).lower(), available)
         return {"available": available}
 
     def _fault(self, wish: Wish) -> Wish:

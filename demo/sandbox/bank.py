@@ -155,7 +155,9 @@ class Bank:
         refund = objects.refund(of=charge, amount=amount, status=status, reason=reason, metadata=metadata, created=int(self._clock.now()))
         if not is_covered:
             refund["pending_reason"] = "insufficient_funds"
-        refund["balance_transaction"] = self._book(cause.account, refund, type="refund", amount=-amount, like=charge["balance_transaction"])
+        refund["balance_transaction"] = self.book(cause.account, refund, type="refund", amount=-amount, like=charge["balance_transaction"])[
+            "id"
+        ]
         self._store.insert(cause.account, refund)
         self._change_refunded(charge, amount, cause)
         self.tell("refund.created", refund, cause)
@@ -220,27 +222,27 @@ class Bank:
     def _take(self, intent: Object, charge: Object, amount: int, cause: Cause, rate: float = 1, settles_in: str = "") -> None:
         """Move the customer's money to the merchant."""
         charge |= {"amount_captured": amount, "captured": True}
-        charge["balance_transaction"] = self._book(
+        charge["balance_transaction"] = self.book(
             cause.account, charge, type="charge", amount=amount, fee=_fee_of(amount), rate=rate, currency=settles_in or charge["currency"]
-        )
+        )["id"]
         intent |= {"amount_received": amount, "amount_capturable": 0, "status": "succeeded"}
         self._store.update(cause.account, charge)
         self._store.update(cause.account, intent)
 
-    def _book(self, account: str, source: Object, *, like: str | None = None, **given: Any) -> str:
-        """Record a movement on the merchant's balance and return its id; `like` names one whose currency and rate it shares."""
+    def book(self, account: str, source: Object, *, like: str | None = None, **given: Any) -> Object:
+        """Record a movement on the merchant's balance and return it; `like` names one whose currency and rate it shares."""
         if like is not None:
             earlier = self._the("balance_transaction", account, like)
             given |= {"currency": earlier["currency"], "rate": earlier["exchange_rate"] or 1}
         entry = objects.balance_transaction(source=source, created=int(self._clock.now()), **given)
         self._store.insert(account, entry)
-        return str(entry["id"])
+        return entry
 
     def _undo(self, refund: Object, status: str, why: str, event_type: str, cause: Cause) -> Object:
         previous = {"status": refund["status"]}
         charge = self._the("charge", cause.account, refund["charge"])
-        entry = self._book(cause.account, refund, type="refund_failure", amount=refund["amount"], like=refund["balance_transaction"])
-        refund |= {"status": status, "failure_reason": why, "failure_balance_transaction": entry}
+        entry = self.book(cause.account, refund, type="refund_failure", amount=refund["amount"], like=refund["balance_transaction"])
+        refund |= {"status": status, "failure_reason": why, "failure_balance_transaction": entry["id"]}
         if refund.get("pending_reason") != "insufficient_funds":
             self.balances.give_back(refund["currency"], refund["amount"])
         _forget_waiting(refund)

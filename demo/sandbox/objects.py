@@ -220,6 +220,53 @@ def balance_transaction(
     }
 
 
+_EVIDENCE = """access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal
+customer_communication customer_email_address customer_name customer_purchase_ip customer_signature duplicate_charge_documentation
+duplicate_charge_explanation duplicate_charge_id product_description receipt refund_policy refund_policy_disclosure
+refund_refusal_explanation service_date service_documentation shipping_address shipping_carrier shipping_date shipping_documentation
+shipping_tracking_number uncategorized_file uncategorized_text"""
+
+
+def dispute(*, of: Object, amount: int, reason: str, status: str, due_by: int, created: int) -> Object:
+    """Return a dispute of a charge, as it looks right after it was opened."""
+    is_inquiry = status.startswith("warning_")
+    brand = of["payment_method_details"].get("card", {}).get("brand")
+    card = {"brand": brand, "case_type": "inquiry" if is_inquiry else "chargeback", "network": brand, "network_reason_code": "10.4"}
+    return {
+        "id": new_id("dp"),
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": of["id"],
+        "created": created,
+        "currency": of["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": {**dict.fromkeys(_EVIDENCE.split()), "enhanced_evidence": {}},
+        "evidence_details": {"due_by": due_by, "enhanced_eligibility": {}, "has_evidence": False, "past_due": False, "submission_count": 0},
+        "is_charge_refundable": is_inquiry,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": of["payment_intent"],
+        "payment_method_details": {"card": card, "type": "card"},
+        "reason": reason,
+        "status": status,
+    }
+
+
+def early_fraud_warning(*, of: Object, fraud_type: str, actionable: bool, created: int) -> Object:
+    """Return a bank's suspicion about a charge."""
+    return {
+        "id": new_id("issfr"),
+        "object": "radar.early_fraud_warning",
+        "actionable": actionable,
+        "charge": of["id"],
+        "created": created,
+        "fraud_type": fraud_type,
+        "livemode": False,
+        "payment_intent": of["payment_intent"],
+    }
+
+
 def event(
     *, type: str, about: Object, previous: Object | None, created: int, request_id: str | None, key: str | None, version: str
 ) -> Object:

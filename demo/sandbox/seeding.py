@@ -18,7 +18,7 @@ MOST_AT_ONCE = 100_000
 
 
 class Seeding:
-    """Makes payments without events."""
+    """Makes payments without events; every function runs inside a store transaction of its caller."""
 
     def __init__(self, account: str, store: Store, clock: Clock, bank: Bank) -> None:
         self._account = account
@@ -28,20 +28,6 @@ class Seeding:
 
     def pay(self, wish: Wish) -> Object:
         """Create a succeeded payment as if it had been made earlier; the same id again changes nothing."""
-        with self._store.transaction():
-            return self._pay(wish)
-
-    def pay_many(self, wish: Wish) -> Wish:
-        """Create payments that are alike: `count` of them, or one for each of `ids`."""
-        common = dict(wish)
-        count, ids = common.pop("count", None), common.pop("ids", None)
-        if ids is None:
-            count = number({"count": count}, "count", minimum=1)
-            ids = [objects.new_id("pi") for _ in range(min(count, MOST_AT_ONCE))]
-        with self._store.transaction():
-            return {"ids": [self._pay({**common, "id": intent_id})["id"] for intent_id in ids]}
-
-    def _pay(self, wish: Wish) -> Object:
         amount, currency = wish.get("amount"), str(wish.get("currency", "")).lower()
         if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
             raise ApiError(400, "amount is a whole number above 0.", param="amount")
@@ -74,3 +60,12 @@ class Seeding:
             settles_in=str(wish.get("settlement_currency", "")).lower(),
         )
         return intent
+
+    def pay_many(self, wish: Wish) -> Wish:
+        """Create payments that are alike: `count` of them, or one for each of `ids`."""
+        common = dict(wish)
+        count, ids = common.pop("count", None), common.pop("ids", None)
+        if ids is None:
+            count = number({"count": count}, "count", minimum=1)
+            ids = [objects.new_id("pi") for _ in range(min(count, MOST_AT_ONCE))]
+        return {"ids": [self.pay({**common, "id": intent_id})["id"] for intent_id in ids]}

@@ -48,6 +48,9 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if len(body) < int(self.headers["Content-Length"]):
+                    self.close_connection = True  # the sender was killed while it spoke
+                    return
                 before_answer()
                 with receiver._changed:
                     receiver.deliveries.append(Delivery(body, self.headers["Stripe-Signature"], self.client_address[1]))

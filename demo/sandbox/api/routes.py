@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo.sandbox.api import balance_transactions, events, payment_intents, refunds
+from demo.sandbox.api import balance_transactions, disputes, events, payment_intents, refunds
 from demo.sandbox.objects import Object
 
 Endpoint = Callable[..., Object]
@@ -28,6 +28,10 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", f"/v1/refunds/{_ID}/cancel", refunds.cancel),
     ("GET", "/v1/balance_transactions", balance_transactions.list_all),
     ("GET", f"/v1/balance_transactions/{_ID}", balance_transactions.retrieve),
+    ("GET", "/v1/disputes", disputes.list_all),
+    ("GET", f"/v1/disputes/{_ID}", disputes.retrieve),
+    ("GET", "/v1/radar/early_fraud_warnings", disputes.list_warnings),
+    ("GET", f"/v1/radar/early_fraud_warnings/{_ID}", disputes.retrieve_warning),
     ("GET", "/v1/events", events.list_all),
     ("GET", f"/v1/events/{_ID}", events.retrieve),
 )
