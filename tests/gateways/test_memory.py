@@ -7,7 +7,8 @@ import pytest
 from refund_plugin.gateways.base import AnswerKind, RefundPage
 from refund_plugin.gateways.memory import MemoryGateway
 from refund_plugin.money import Money
-from tests.gateways.conformance import GatewayConformance, Rig, command_for
+from tests.gateways.conformance import GatewayConformance
+from tests.gateways.rig import Rig, command_for
 
 
 class MemoryRig(Rig):

@@ -22,7 +22,8 @@ from refund_plugin.gateways.facts import WebhookRefund
 from refund_plugin.gateways.stripe import StripeGateway
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, smallest_step, to_stripe_amount
 from refund_plugin.money import EXPONENTS, Money
-from tests.gateways.conformance import GatewayConformance, Rig, command_for
+from tests.gateways.conformance import GatewayConformance
+from tests.gateways.rig import Rig, command_for
 
 SECRET = "whsec_test"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

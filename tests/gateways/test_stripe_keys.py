@@ -11,7 +11,7 @@ from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.burning import KEY_BURNT, KEY_IN_USE, KEY_NOT_BURNT
 from refund_plugin.gateways.stripe import StripeGateway
 from refund_plugin.money import Money
-from tests.gateways.conformance import command_for
+from tests.gateways.rig import command_for
 from tests.gateways.stub import stub_server
 from tests.gateways.test_stripe import SandboxRig
 
