@@ -23,6 +23,7 @@ from refund_plugin.gateways.facts import (
 )
 from refund_plugin.gateways.stripe_amounts import read_amount
 from refund_plugin.gateways.stripe_reading import (
+    UNREADABLE,
     answer_to_refund,
     at,
     installation_of,
@@ -95,7 +96,7 @@ def read_event(event: Mapping[str, Any]) -> WebhookFact | None:
             "created": at(event["created"]),
         }
         return read(event["data"]["object"], head)
-    except (AttributeError, LookupError, TypeError, ValueError):
+    except UNREADABLE:
         # such as a currency that no purchase of ours can have
         logger.warning("event %s of Stripe (%s) could not be read", event.get("id"), event.get("type"), exc_info=True)
         return None

@@ -18,6 +18,7 @@ from uuid import UUID
 import stripe
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from refund_plugin.errors import InvalidInput
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, ListedRefund, PaymentState, refuse_inside_transaction
 from refund_plugin.gateways.sales import SubscriptionState
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, read_amount
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 Said = TypeVar("Said")
 Result = TypeVar("Result")
+
+# What reading a document raises that is not as it should be.
+UNREADABLE = (ArithmeticError, AttributeError, InvalidInput, LookupError, OSError, TypeError, ValueError)
 
 # Charges of integrations older than payment intents.
 CHARGE_PREFIXES = ("ch_", "py_")
@@ -205,7 +209,7 @@ def ask(call: Callable[[], Said], read: Callable[[Said], Result]) -> Result | Ga
         return read(call())
     except stripe.StripeError as error:
         return answer_to_error(error)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         logger.warning("an answer of Stripe could not be read", exc_info=True)
         return unreadable(type(error).__name__)
 

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refund_plugin.gateways.base import AnswerKind, WebhookFact
 from refund_plugin.gateways.facts import (
@@ -303,3 +305,20 @@ def test_a_subscription_tells_until_when_it_is_paid_and_whether_it_ended() -> No
 def test_an_event_without_its_object_is_logged_and_tells_nothing(event_type: str, caplog: pytest.LogCaptureFixture) -> None:
     assert read_event({**event(event_type), "data": {}}) is None
     assert "could not be read" in caplog.text
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["data", "id", "object"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(event_type=st.sampled_from(sorted(EVENTS)), damage=st.data())
+def test_no_field_can_break_the_reading_of_an_event(event_type: str, damage: st.DataObject) -> None:
+    about = OBJECTS[EVENTS[event_type]]
+    name = damage.draw(st.sampled_from(sorted(set(about) - {"object"})))
+    damaged = event(event_type, **{name: damage.draw(ANYTHING)})
+    kept = kept_of(damaged)
+    if (told := read_event(damaged)) is not None:
+        assert read_event(kept) == told
