@@ -10,7 +10,7 @@ from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
-from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Refund, RefundRequest, RequestLine
+from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
@@ -27,6 +27,7 @@ __all__ = [
     "Customer",
     "Decision",
     "Delivery",
+    "Dispute",
     "Event",
     "GatewayAccount",
     "Heartbeat",

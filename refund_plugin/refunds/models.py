@@ -333,3 +333,64 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.why
+
+
+class DisputeKind(models.TextChoices):
+    """How far the customer's bank has gone; only a formal dispute takes money."""
+
+    WARNING = "warning", _("early fraud warning")
+    INQUIRY = "inquiry", _("inquiry")
+    FORMAL = "formal", _("dispute")
+
+
+class DisputeOutcome(models.TextChoices):
+    """How it ended."""
+
+    OPEN = "", _("open")
+    WON = "won", _("won")
+    LOST = "lost", _("lost")
+    CLOSED = "closed", _("closed")
+
+
+class Dispute(models.Model):
+    """A payment that the customer's bank doubts, as the gateway told it last.
+
+    `counted_minor` is this dispute's part of the payment's `disputed_minor`: the amount while a formal dispute is open, and for
+    good once it is lost, because the bank keeps the money; nothing once it is won. An inquiry and a warning never count.
+    """
+
+    store = models.ForeignKey(Store, models.PROTECT, related_name="+")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="disputes", verbose_name=_("payment"))
+    account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="+")
+    livemode = models.BooleanField()
+    gateway_dispute_id = models.CharField(max_length=255)
+    kind = models.CharField(_("kind"), max_length=8, choices=DisputeKind)
+    status = models.CharField(max_length=40, help_text="The gateway's own word.")
+    outcome = models.CharField(_("outcome"), max_length=8, choices=DisputeOutcome, blank=True, default=DisputeOutcome.OPEN)
+    reason = models.CharField(_("reason"), max_length=60, blank=True)
+    amount_minor = models.PositiveBigIntegerField(default=0)
+    counted_minor = models.PositiveBigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    evidence_due = models.DateTimeField(_("evidence due"), null=True, blank=True)
+    opened_at = models.DateTimeField(_("opened"))
+    closed_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(help_text="When the gateway said what stands here; an older word changes nothing.")
+
+    class Meta:
+        verbose_name = _("dispute")
+        verbose_name_plural = _("disputes")
+        default_permissions = ()
+        ordering = ["-opened_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "livemode", "gateway_dispute_id"], name="refund_dispute_once"),
+            models.CheckConstraint(condition=Q(counted_minor__lte=F("amount_minor")), name="refund_dispute_counted"),
+            models.CheckConstraint(condition=Q(counted_minor=0) | Q(kind="formal"), name="refund_dispute_only_formal_counts"),
+        ]
+
+    def __str__(self) -> str:
+        return self.gateway_dispute_id
+
+    @property
+    def amount(self) -> Money:
+        """What the bank doubts."""
+        return Money(self.amount_minor, self.currency)

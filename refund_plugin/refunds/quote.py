@@ -18,6 +18,7 @@ from refund_plugin.orders.queries import lines_with_usage
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.facts import gather_facts
+from refund_plugin.refunds.reserve import split_over_payments
 from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
 
 NO_POLICY = PolicyDocument(clauses=())
@@ -74,8 +75,24 @@ class Quote:
     @property
     def certain(self) -> Money:
         """What comes back without a person."""
-        approved = (line.amount for line in self.lines if line.verdict.outcome == Outcome.APPROVE)
-        return sum(approved, Money.zero(self.purchase.currency))
+        zero = Money.zero(self.purchase.currency)
+        approved = sum((line.amount for line in self.lines if line.verdict.outcome == Outcome.APPROVE), zero)
+        return approved if self._goes_by_itself(approved) else zero
+
+    def _goes_by_itself(self, amount: Money) -> bool:
+        """Tell whether the payments are in a state in which nobody needs to look before money goes back.
+
+        What was refunded past us and is not assigned to lines may be this very money; a disputed payment pays itself back; and
+        a payment that is not captured cannot give back a part.
+        """
+        if any(payment.unallocated_minor or payment.disputed_minor for payment in self.payments):
+            return False
+        if all(payment.is_captured for payment in self.payments) or amount > self.left_on_payments:
+            return True
+        left = [(payment.pk, payment.left.minor) for payment in self.payments]
+        chosen = dict(split_over_payments(total_minor=amount.minor, left=left, step=self.step))
+        used = [payment for payment in self.payments if payment.pk in chosen]
+        return all(payment.is_captured or chosen[payment.pk] == payment.captured_minor for payment in used)
 
     @property
     def left_on_payments(self) -> Money:

@@ -13,12 +13,13 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Model
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
-from refund_plugin.errors import ExceedsBalance
+from refund_plugin.errors import ExceedsBalance, InvalidInput
 from refund_plugin.money import Money, share_of
 from refund_plugin.orders.models import Payment, PurchaseLine
 from refund_plugin.refunds.ledger.services import post, reserved
-from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundOrigin, RefundRequest
+from refund_plugin.refunds.models import Allocation, Decision, Operation, Refund, RefundOrigin, RefundRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def do_reserve(
 
     Raises:
         ExceedsBalance: lines or payments have less left.
+        InvalidInput: a part of a payment that is not captured.
     """
     total = sum(grant.amount_minor for grant in grants)
     by_id = {payment.pk: payment for payment in payments}
@@ -221,6 +223,21 @@ def allocation_of(refund: Refund, part: Part) -> Allocation:
     )
 
 
+def operation_for(payment: Payment, amount_minor: int) -> Operation:
+    """Return what the gateway is asked to do: a payment that is not captured yet is let go of, and only as a whole.
+
+    Raises:
+        InvalidInput: a part of it.
+    """
+    if payment.is_captured:
+        return Operation.REFUND
+    if amount_minor != payment.captured_minor:
+        whole = Money(payment.captured_minor, payment.currency)
+        message = _("The payment of %(amount)s is not captured yet, so it can only be let go of as a whole.") % {"amount": whole}
+        raise InvalidInput(message, field="amounts")
+    return Operation.CANCEL_PAYMENT
+
+
 def new_refund(
     *, request: RefundRequest, decision: Decision, payment: Payment, amount: Money, origin: RefundOrigin, now: datetime
 ) -> Refund:
@@ -237,6 +254,7 @@ def new_refund(
         amount_minor=amount.minor,
         currency=amount.currency,
         origin=origin,
+        operation=operation_for(payment, amount.minor),
         idempotency_key=f"refund-{refund_id}",
         due_at=Now(),
         reserved_at=Now(),

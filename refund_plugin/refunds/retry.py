@@ -104,7 +104,6 @@ def do_supersede(failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str
         request=failed.request, decision=failed.decision, payment=failed.payment, amount=failed.amount, origin=origin, now=now
     )
     successor.supersedes = failed
-    successor.operation = failed.operation
     successor.save(force_insert=True)
     Allocation.objects.bulk_create(allocation_of(successor, part) for part in parts)
     failed.owed = False

@@ -60,6 +60,7 @@ def request_refund(
     locale: str = "",
     wants_person: bool = False,
     withdrawal: bool = False,
+    to_review: bool = False,
 ) -> RefundRequest:
     """Ask for a refund: judged at once by the policy of the day of the purchase, and the money held when it approves.
 
@@ -72,6 +73,7 @@ def request_refund(
         submission_key: one per form; asking again with the same key returns the first request and changes nothing.
         withdrawal: the customer declares a statutory withdrawal, which has arrived now; what the policy declines then goes to a
             person, and the money is due within 14 days.
+        to_review: leave the decision to a person, whatever the policy says.
         now: UTC.
     Raises:
         NotAllowed: staff or a program that may not approve refunds asks in the customer's place.
@@ -87,7 +89,7 @@ def request_refund(
             purchase, read_at = lock_purchase_with_brake(purchase_id)
             check_owns(purchase=purchase, by=by)
             quote = quote_purchase(purchase=purchase, quantities=lines, now=now)
-            outcome = judge(quote, wants_person=wants_person or withdrawal)
+            outcome = DecisionOutcome.REVIEW if to_review else judge(quote, wants_person=wants_person or withdrawal)
             held_back = _do_brake(quote, outcome, at=read_at, now=now)
             outcome = DecisionOutcome.REVIEW if held_back else outcome
             request = RefundRequest.objects.create(

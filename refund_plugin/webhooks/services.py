@@ -1,28 +1,32 @@
-"""Take in a gateway's webhook: verify it, keep it once, apply it."""
+"""Take in a gateway's webhook: verify it, keep it once, wake a worker. Nothing else happens while the gateway waits."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from refund_plugin.conf import settings
 from refund_plugin.errors import GatewayMisconfigured, WebhookRejected
-from refund_plugin.gateways.base import AnswerKind, WebhookRefund
+from refund_plugin.events import doorbell
+from refund_plugin.gateways.base import WebhookFact
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for
-from refund_plugin.refunds.models import Refund
-from refund_plugin.refunds.outcomes import record_answer
-from refund_plugin.refunds.states import OVER
-from refund_plugin.webhooks.models import WebhookEvent
+from refund_plugin.webhooks.handlers import handler_of
+from refund_plugin.webhooks.models import InboxState, WebhookEvent
 
 logger = logging.getLogger(__name__)
 
+APPLY = "refund_plugin.apply_webhooks"  # the task that workers are woken for
+
 
 def receive_webhook(*, kind: str, slug: str, body: bytes, signature: str, now: datetime) -> None:
-    """Apply one delivery of a webhook; a delivery that comes again, late or out of order changes nothing.
+    """Keep one delivery of a webhook for a worker to apply; a delivery that comes again changes nothing.
 
-    An event is stored before it is applied and marked after, so one that was cut off in between is applied when the gateway
-    delivers it again. Events about refunds that are not ours are kept and change nothing.
+    Locks nothing that money hangs on and calls nobody but the broker, so that the gateway gets its answer in milliseconds.
 
     Args:
         kind: of the gateway that this door belongs to.
@@ -37,59 +41,43 @@ def receive_webhook(*, kind: str, slug: str, body: bytes, signature: str, now: d
         logger.warning("a webhook came for %r, which is no %s account with a webhook_secret in REFUND_PLUGIN['GATEWAYS']", slug[:60], kind)
         raise WebhookRejected
     try:
-        told = gateway_for(account).parse_webhook(body=body, signature=signature, now=now)
+        gateway = gateway_for(account)
+        event = gateway.verify_webhook(body=body, signature=signature, now=now)
     except GatewayMisconfigured as error:
         logger.error("gateway account %s cannot read its webhooks: %s", account.slug, error)
         raise WebhookRejected from error
-    if told is None:
+    fact = gateway.read_event(event)
+    if fact is None or handler_of(type(fact)) is None:
         return
-    if told.livemode != account.livemode:
-        logger.warning("webhook %s is of the other mode than account %s and changes nothing", told.event_id, account.slug)
+    if fact.livemode != account.livemode:
+        logger.warning("webhook %s is of the other mode than account %s and changes nothing", fact.event_id, account.slug)
         return
-    event, _created = WebhookEvent.objects.get_or_create(
-        account=account,
-        livemode=told.livemode,
-        event_id=told.event_id[:255],
-        defaults={"event_type": told.event_type[:80], "body": _kept_of(told), "received_at": now},
-    )
-    if event.applied_at is None:
-        _apply(account, told, now=now)
-        WebhookEvent.objects.filter(pk=event.pk).update(applied_at=now)
+    keep_event(account=account, fact=fact, body=dict(event), now=now)
 
 
-def _kept_of(told: WebhookRefund) -> dict[str, object]:
-    """Return what is kept of an event, in the shape it came in: its head, and of the refund what its gateway deems fit to keep.
+def keep_event(*, account: GatewayAccount, fact: WebhookFact, body: dict[str, Any], now: datetime) -> bool:
+    """Store an event unless we have it, and wake a worker; return whether it was new.
 
-    The rest may name the customer (Stripe sends an `instructions_email`), and nobody could erase it from here.
+    One that was parked waits again: somebody had the gateway send it once more.
     """
-    return {
-        "id": told.event_id,
-        "type": told.event_type,
-        "livemode": told.livemode,
-        "created": int(told.created.timestamp()),
-        "data": {"object": dict(told.answer.raw)},
-    }
-
-
-def _apply(account: GatewayAccount, told: WebhookRefund, *, now: datetime) -> None:
-    # the metadata is the gateway's to fill: believe it only for a refund of this very account and payment
-    ours = Refund.objects.filter(account=account, livemode=told.livemode, payment__gateway_payment_id=told.gateway_payment_id)
-    refund = ours.filter(pk=told.refund_id).first() if told.refund_id else None
-    if refund is None:
-        logger.info("webhook %s is about a refund that is not ours (%s)", told.event_id, told.answer.gateway_refund_id)
-        return
-    if _is_old_news(refund, told):
-        logger.info("webhook %s tells of refund %s as it was before it ended", told.event_id, refund.pk)
-        return
-    record_answer(refund_id=refund.pk, answer=told.answer, now=now)
-
-
-def _is_old_news(refund: Refund, told: WebhookRefund) -> bool:
-    """Tell a late delivery from a gateway that contradicts itself, which would count as "paid after all"."""
-    return (
-        refund.state in OVER
-        and told.answer.kind in (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
-        and told.answer.gateway_refund_id == refund.gateway_refund_id
-        and refund.settled_at is not None
-        and told.created <= refund.settled_at
+    row = WebhookEvent(
+        account=account,
+        livemode=fact.livemode,
+        event_id=fact.event_id[:255],
+        event_type=fact.event_type[:80],
+        gateway_payment_id=getattr(fact, "gateway_payment_id", "")[:255],
+        body=body,
+        told_at=fact.created,
+        received_at=now,
+        due_at=Now(),
     )
+    try:
+        with transaction.atomic(durable=True):
+            WebhookEvent.objects.bulk_create([row])
+            doorbell.ring(APPLY)
+    except IntegrityError:
+        parked = WebhookEvent.objects.filter(account=account, livemode=row.livemode, event_id=row.event_id, state=InboxState.PARKED)
+        if parked.update(state=InboxState.WAITING, failures=0, due_at=Now()):
+            doorbell.ring(APPLY)
+        return False
+    return True
