@@ -27,6 +27,7 @@ from refund_plugin.gateways.base import AnswerKind, Gateway, RefundCommand
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for, hold_account
 from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.absence import purpose_of
 from refund_plugin.refunds.brake.queries import paused_stores
@@ -173,12 +174,10 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
     except GatewayMisconfigured as error:
         hold_account(refund.account, reason=str(error))
         return None
-    stopped = bool(refund.payment.over_minor)
-    purpose = purpose_of(refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=stopped)
-    if purpose == AttemptPurpose.SEND and stopped:
-        Refund.objects.filter(pk=refund.pk).update(
-            waits_for=WaitsFor.PERSON, needs_person="more is gone from this payment than was captured"
-        )
+    why = why_stopped(refund.payment)
+    purpose = purpose_of(refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=bool(why))
+    if purpose == AttemptPurpose.SEND and why:
+        Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why)
         return None
     if refund.command is None:
         refund.command = freeze_command(refund)
@@ -189,6 +188,13 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
     refund.attempt_count += 1
     refund.lease_until = now + timedelta(seconds=settings().lease_seconds)
     return Attempt(refund=refund, payment=refund.payment, number=refund.attempt_count, fence=refund.fence, purpose=purpose, started_at=now)
+
+
+def why_stopped(payment: Payment) -> str:
+    """Return why nothing may go out on a payment any more; "" when it may."""
+    if payment.over_minor:
+        return "more is gone from this payment than was captured"
+    return "the payment is disputed" if payment.disputed_minor else ""
 
 
 def _started(refund: Refund, attempt: Attempt) -> Started:

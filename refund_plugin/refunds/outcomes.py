@@ -22,6 +22,7 @@ from refund_plugin.events import doorbell
 from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.services import hold_account
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import absence, events
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances
@@ -47,11 +48,18 @@ _EVENT_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The call to the gateway that an answer belongs to; `fence` is the claim it was made under."""
+    """The call to the gateway that an answer belongs to.
+
+    Attributes:
+        fence: the claim it was made under.
+        started_at: by the database's clock. What is known to have ended since then is not undone by the answer, which may be
+            older than the end; and a listing tells of no later moment, however late it is recorded.
+    """
 
     attempt_id: int
     fence: int
     purpose: str
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ def do_apply(
         why = f"{before} -> {after}" if after is not None else f"{event.value} while {before}"
         told.append(events.refund_event(events.REFUND_ALERT, refund, actor, why=why, over=over_rose))
         raise_alert(
-            kind="money_over" if over_rose else "refund_contradiction" if before != RefundState.SUCCEEDED else "refund_returned",
+            kind="money_over" if over_rose else _alert_kind(before, event),
             key=f"refund:{refund.pk}:{before}:{event.value}",
             why=f"{refund.amount}: {why}" + (f" ({code})" if code else ""),
             store_id=refund.store_id,
@@ -142,20 +150,26 @@ def do_apply(
             now=now,
         )
     if over_rose:
-        _stop_unsent(balances, refund)
+        stop_unsent(balances, refund.payment)
     balances.touch(refund)
     if told:
         record(*told, now=now)
     return after
 
 
-def _stop_unsent(balances: Balances, refund: Refund) -> None:
-    """More is gone than was captured: what was not sent on this payment waits for a person."""
+def _alert_kind(before: str, event: RefundEvent) -> str:
+    if event == RefundEvent.CANCEL:
+        return "refund_not_stopped"
+    return "refund_returned" if before == RefundState.SUCCEEDED else "refund_contradiction"
+
+
+def stop_unsent(balances: Balances, payment: Payment) -> None:
+    """More is gone than was captured: what was not sent on this locked payment waits for a person."""
     stopped = {"waits_for": WaitsFor.PERSON, "needs_person": "more is gone from this payment than was captured"}
-    unsent = Refund.objects.filter(payment=refund.payment, state=RefundState.RESERVED)
+    unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED)
     unsent.exclude(pk__in=list(balances.refunds)).update(**stopped)
     for other in balances.refunds.values():
-        if other.payment_id == refund.payment_id and other.state == RefundState.RESERVED:
+        if other.payment_id == payment.pk and other.state == RefundState.RESERVED:
             other.waits_for, other.needs_person = WaitsFor.PERSON, stopped["needs_person"]
             balances.touch(other)
 
@@ -180,15 +194,15 @@ class _Recorder:
             self._end_attempt(call, answer)
         holds_claim = call is not None and call.fence == refund.fence
         if answer is None:
-            if holds_claim:
-                self._note_absent(refund)
+            if holds_claim and call is not None:
+                self._note_absent(refund, looked_at=call.started_at or self._database_now)
         elif answer.kind in FACTS:
-            self._apply_fact(refund, answer, told.told_at)
+            self._apply_fact(refund, answer, told.told_at or (call.started_at if call is not None else None))
         elif holds_claim and call is not None:
             self._apply_silence(refund, answer, call)
         if holds_claim:
             refund.lease_until = None
-            refund.due_at = self._database_now + timedelta(seconds=_wait_seconds(refund, answer, call))
+            refund.due_at = self._database_now + timedelta(seconds=_wait_seconds(refund, answer, self._database_now))
             self._balances.touch(refund)
 
     def write(self) -> None:
@@ -234,27 +248,31 @@ class _Recorder:
             if answer.code == absence.KEY_KNOWN:
                 refund.key_known_at = self._database_now
             event = RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
-        elif absence.is_proven_by_stored_error(refund, now=self._database_now) and sent:
-            event = RefundEvent.PROVEN_ABSENT
         elif answer.kind == AnswerKind.DEFINITIVE_NO and refund.state == RefundState.UNKNOWN and not sent:
             event = None  # only an answer to this very key proves that the key did nothing; a failed listing proves nothing
-        if event is None:
-            return
-        code = "absent" if event == RefundEvent.PROVEN_ABSENT else answer.code
-        after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=code, message=answer.message)
-        if event == RefundEvent.PROVEN_ABSENT and after == RefundState.FAILED:
+        if event == RefundEvent.PROVEN_ABSENT:
+            self._prove_absent(refund, message=answer.message)
+        elif event is not None:
+            do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
+
+    def _prove_absent(self, refund: Refund, *, message: str = "") -> None:
+        event = RefundEvent.PROVEN_ABSENT
+        after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code="absent", message=message)
+        if after == RefundState.FAILED:
             self._absent.append(refund)
 
-    def _note_absent(self, refund: Refund) -> None:
+    def _note_absent(self, refund: Refund, *, looked_at: datetime) -> None:
         if refund.state == RefundState.PROCESSING and not refund.maybe_executed:
-            refund.listed_at, refund.list_first = self._database_now, False
+            refund.listed_at, refund.list_first = looked_at, False
             do_apply(self._balances, refund, RefundEvent.NOT_EXECUTED, actor=SYSTEM, now=self._now)
             return
         if refund.state == RefundState.PROCESSING:
             do_apply(self._balances, refund, RefundEvent.MAYBE_EXECUTED, actor=SYSTEM, now=self._now)
         if refund.state == RefundState.UNKNOWN:
-            refund.absent_since = refund.absent_since or self._database_now
-            refund.absent_at = self._database_now
+            refund.absent_since = refund.absent_since or looked_at
+            refund.absent_at = looked_at
+            if absence.is_proven_by_stored_error(refund, self._database_now):
+                self._prove_absent(refund)
         else:
             do_apply(self._balances, refund, RefundEvent.PROVEN_ABSENT, actor=SYSTEM, now=self._now)
         self._balances.touch(refund)
@@ -299,7 +317,7 @@ def _contradiction(refund: Refund, answer: GatewayAnswer) -> str:
     return ""
 
 
-def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, call: Call | None) -> float:
+def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, now: datetime) -> float:
     """Return how long to wait before a worker looks at the refund again."""
     if refund.state not in DRIVEN:
         return 0.0
@@ -307,8 +325,8 @@ def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, call: Call | Non
         return float(PENDING_POLL_SECONDS[min(max(refund.attempt_count, 1), len(PENDING_POLL_SECONDS)) - 1])
     if answer is None:
         return absence.wait_seconds(refund)
-    if call is not None and call.purpose == AttemptPurpose.BURN and refund.key_known_at is not None:
-        return 0.0  # the stored answer can be asked for at once
+    if answer.code == absence.KEY_KNOWN:  # ask for what is kept under the key, or wait until the gateway has forgotten it
+        return 0.0 if absence.is_key_known(refund, now) else absence.BETWEEN_LISTINGS.total_seconds()
     if answer.retry_after_seconds is not None:
         return min(answer.retry_after_seconds, settings().retry_max_seconds)
     return backoff_seconds(refund.attempt_count)

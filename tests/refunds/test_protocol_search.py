@@ -1,0 +1,113 @@
+"""Every state that the protocol of one debt can reach is searched, and what the search found wrong once stays right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from refund_plugin import clock
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.refunds.calls import call_gateway, drive_refunds
+from refund_plugin.refunds.execute import Started, begin_attempts, claim_due
+from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.outcomes import Told, record_answer, record_answers
+from refund_plugin.refunds.states import RefundState
+from tests.factories import NOW, make_purchase
+from tests.refunds.helpers import ask, only_refund
+
+
+@pytest.fixture
+def request_(policy):
+    return ask(make_purchase())
+
+
+def begin() -> Started:
+    [started] = begin_attempts(claim_due(batch=1))
+    return started
+
+
+def record(started: Started, answer: GatewayAnswer | None) -> None:
+    record_answers([Told(started.refund_id, answer, started.call)], now=NOW)
+
+
+def lost_and_listed_once(gateway) -> None:
+    """A request that never arrived, whose key is too old, and one listing without it."""
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    with clock.travel(timedelta(hours=21)):
+        drive_refunds()
+
+
+@pytest.mark.django_db
+def test_an_answer_that_a_webhook_overtook_does_not_undo_the_failure_that_it_told(gateway, request_):
+    gateway.script("pending")
+    started = begin()
+    answer = call_gateway(started)
+    gateway.settle(answer.gateway_refund_id, AnswerKind.FAILED)
+    record_answer(refund_id=started.refund_id, answer=gateway.retrieve(answer.gateway_refund_id), now=clock.now())
+    record(started, answer)
+    assert only_refund(request_).state == RefundState.FAILED
+
+
+@pytest.mark.django_db
+def test_two_listings_of_yesterday_are_not_enough_to_burn_a_key(gateway, request_):
+    lost_and_listed_once(gateway)
+    with clock.travel(timedelta(hours=21, minutes=11)):
+        started = begin()
+        record(started, call_gateway(started))
+        assert begin().call.purpose == "burn"
+    with clock.travel(timedelta(hours=47)):
+        assert begin().call.purpose == "list"
+
+
+@pytest.mark.django_db
+def test_a_listing_that_is_recorded_a_day_late_tells_of_the_day_it_was_read(gateway, request_):
+    lost_and_listed_once(gateway)
+    with clock.travel(timedelta(hours=21, minutes=11)):
+        started = begin()
+        absent = call_gateway(started)
+    with clock.travel(timedelta(hours=47)):
+        record(started, absent)
+        assert begin().call.purpose == "list"
+
+
+@pytest.mark.django_db
+def test_a_key_that_the_gateway_may_forget_any_moment_is_not_replayed_although_it_is_known(gateway, request_):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    gateway.lag_listings(100 * 3600)
+    for minutes in (0, 11, 12, 25):
+        with clock.travel(timedelta(hours=23, minutes=minutes)):
+            drive_refunds()
+    refund = only_refund(request_)
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "list", "list", "burn", "list", "burn"]
+    gateway.lag_listings(0)
+    with clock.travel(timedelta(hours=24)):
+        drive_refunds()
+    refund.refresh_from_db()
+    assert refund.state == RefundState.SUCCEEDED
+    assert len(gateway.sent) == 1
+
+
+@pytest.mark.django_db
+def test_an_error_that_is_kept_under_the_key_and_two_listings_after_it_prove_absence(gateway, request_):
+    gateway.script("stored_error")
+    for minutes in (0, 1, 2, 13, 14):
+        with clock.travel(timedelta(minutes=minutes)):
+            drive_refunds()
+    absent = Refund.objects.get(request=request_, supersedes=None)
+    assert list(absent.attempts.values_list("purpose", flat=True)) == ["send", "replay", "list", "list"]
+    assert absent.failure_code == "absent"
+    assert absent.successor.state == RefundState.SUCCEEDED
+    assert len(gateway.sent) == 1
+
+
+@pytest.mark.django_db
+def test_a_refund_that_was_paid_before_its_error_was_kept_is_found_and_not_paid_again(gateway, request_):
+    gateway.script("stored_error_after_commit")
+    for minutes in (0, 1, 2):
+        with clock.travel(timedelta(minutes=minutes)):
+            drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+    assert len(gateway.sent) == 1
