@@ -32,11 +32,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument("--no-migrations", action="store_true", help="make the tables from the models")
     parser.add_argument("--keep-logs", type=Path, metavar="FOLDER", help="copy the processes' logs there")
+    parser.add_argument("--defect", default="", metavar="NAME", help="break the engine: new-key-each-time, silence-is-failure")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     size = Size.SHORT if options.short else Size.FULL
     started = time.monotonic()
-    with World(migrations=not options.no_migrations, keep_logs=options.keep_logs) as world:
+    with World(migrations=not options.no_migrations, keep_logs=options.keep_logs, defect=options.defect) as world:
         from tests.faults.table import rows
 
         wanted = [row for row in rows() if not options.only or row.name in options.only]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
 
-TITLE_WIDTH, MUST_WIDTH = 62, 44
+TITLE_WIDTH, MUST_WIDTH = 56, 46
 
 
 class Size(Enum):

@@ -11,7 +11,10 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
@@ -21,29 +24,29 @@ import urllib3.connectionpool
 from django.db.backends.signals import connection_created
 
 from refund_plugin import clock
-from refund_plugin.refunds import execute
+from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer
+from refund_plugin.refunds import calls
 
-# boundary -> the engine's functions after whose return (with something done) it lies
-_AFTER = {
-    "claimed": ("claim_due",),
-    "attempted": ("begin_attempts", "begin_attempt"),
-    "answered": ("call_gateway",),
-    "recorded": ("record_answers", "record_answer"),
-}
+# boundary -> the function, as the driver of the calls knows it, after whose return it lies
+_AFTER = {"claimed": "claim_due", "attempted": "begin_attempts", "answered": "call_gateway", "recorded": "record_answers"}
 _FUTURES = ("concurrent/futures/", "threading.py")
+_for_good = ExitStack()
 BOUNDARIES = ("claimed", "attempted", "calling", "answered", "recorded")
 
 
-def install(*, strike: dict[str, Any] | None = None, clock_seconds: float = 0, wrong_clock_seconds: float = 0) -> None:
+def install(*, defect: str = "", strike: dict[str, Any] | None = None, clock_seconds: float = 0, wrong_clock_seconds: float = 0) -> None:
     """Plant what a worker was told to.
 
     Args:
+        defect: one of `DEFECTS`, which the rows must notice.
         strike: `at` (a boundary), `nth` (the how-manieth time), `signal` (KILL or STOP): what this process does to itself.
         clock_seconds: by how much this process lives later, the database's clock included.
         wrong_clock_seconds: by how much this process's own clock is wrong, while the database's is right.
     """
+    if defect:
+        calls.call_gateway = DEFECTS[defect](calls.call_gateway)
     if clock_seconds:
-        clock.travel(timedelta(seconds=clock_seconds)).__enter__()
+        _for_good.enter_context(clock.travel(timedelta(seconds=clock_seconds)))
     if wrong_clock_seconds:
         _make_wrong(wrong_clock_seconds)
     if strike:
@@ -69,18 +72,15 @@ def _plant(boundary: str, strike: Callable[[], None]) -> None:
     if boundary == "calling":
         _before_the_answer_is_read(strike)
         return
-    found = [name for name in _AFTER[boundary] if hasattr(execute, name)]
-    if not found:
-        raise LookupError(f"the engine has none of {', '.join(_AFTER[boundary])}")
-    for name in found[:1]:
-        setattr(execute, name, _then(getattr(execute, name), strike))
+    name = _AFTER[boundary]
+    setattr(calls, name, _then(getattr(calls, name), boundary, strike))
 
 
-def _then(function: Callable[..., Any], strike: Callable[[], None]) -> Callable[..., Any]:
+def _then(function: Callable[..., Any], boundary: str, strike: Callable[[], None]) -> Callable[..., Any]:
     @wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        if result or function.__name__ in ("call_gateway", "record_answers"):
+        if result or boundary in ("answered", "recorded"):  # nothing claimed or begun is no step
             strike()
         return result
 
@@ -97,6 +97,36 @@ def _before_the_answer_is_read(strike: Callable[[], None]) -> None:
         return original(self)
 
     urllib3.connection.HTTPConnection.getresponse = getresponse  # type: ignore[method-assign]
+
+
+# ---- engines as others have them, to show that the rows would notice ---------------------------------------------------
+
+Caller = Callable[..., GatewayAnswer | None]
+
+
+def _new_key_each_time(call_gateway: Caller) -> Caller:
+    """Send every attempt under a key of its own."""
+
+    def call(started: calls.Started, delay_seconds: float = 0.0) -> GatewayAnswer | None:
+        command = replace(started.command, idempotency_key=f"refund-{uuid.uuid4()}")
+        return call_gateway(replace(started, command=command), delay_seconds)
+
+    return call
+
+
+def _silence_is_failure(call_gateway: Caller) -> Caller:
+    """Take a lost answer for a refusal."""
+
+    def call(started: calls.Started, delay_seconds: float = 0.0) -> GatewayAnswer | None:
+        answer = call_gateway(started, delay_seconds)
+        if answer is not None and answer.kind == AnswerKind.MAYBE_EXECUTED:
+            return replace(answer, kind=AnswerKind.DEFINITIVE_NO)
+        return answer
+
+    return call
+
+
+DEFECTS: dict[str, Callable[[Caller], Caller]] = {"new-key-each-time": _new_key_each_time, "silence-is-failure": _silence_is_failure}
 
 
 def _make_wrong(seconds: float) -> None:

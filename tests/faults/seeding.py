@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from http.client import HTTPConnection
-from json import dumps
 from uuid import UUID
 
-from django.apps import apps
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from refund_plugin import clock
+from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import ensure_accounts
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
+from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.rules import MoneyBack
 from refund_plugin.stores.services import ensure_default_store
 from tests.factories import EBOOK, line_with, make_purchase, publish_policy
-from tests.faults.world import API_KEY, Scene
+from tests.faults.world import Scene
 from tests.refunds.helpers import ask
 
 AMOUNT = EBOOK.paid_minor
+PAYMENTS_AT_ONCE = 1000
 
 
 def publish(scene: Scene) -> None:
@@ -49,49 +49,53 @@ def buy(scene: Scene, *, lines: Sequence[int] = (AMOUNT,), payments: Sequence[in
 
 def pay(scene: Scene, amounts: Mapping[str, int]) -> None:
     """Make the payments exist at the sandbox: amounts by payment id."""
-    sandbox = HTTPConnection("127.0.0.1", scene.sandbox.port, timeout=30)
+    names: dict[int, list[str]] = {}
     for name, amount in amounts.items():
-        body = dumps({"id": name, "amount": amount, "currency": "eur"})
-        sandbox.request("POST", "/_sandbox/payments", body, {"Content-Type": "application/json", "Authorization": f"Bearer {API_KEY}"})
-        answer = sandbox.getresponse()
-        said = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"the sandbox did not take the payment {name}: {said.decode()}")
-    sandbox.close()
+        names.setdefault(amount, []).append(name)
+    for amount, ids in names.items():
+        for start in range(0, len(ids), PAYMENTS_AT_ONCE):
+            scene.sandbox.post("payments/bulk", amount=amount, currency="eur", ids=ids[start : start + PAYMENTS_AT_ONCE])
 
 
-def reserve(scene: Scene, count: int) -> list[UUID]:
-    """Make `count` approved requests of one refund each, none of them sent; return the refunds' ids."""
+def reserve(scene: Scene, count: int, *, whole: bool = False) -> list[UUID]:
+    """Make `count` approved requests of one refund each, none of them sent; return the refunds' ids.
+
+    Args:
+        whole: the refund is all that was paid; else it is half of it. A gateway notices by itself when a whole payment is
+            refunded a second time, and pays a part a second time without a word.
+    """
     if not Purchase.objects.exists():
         publish(scene)
-    first = buy(scene)
-    request = ask(first, now=clock.now())
+    first = buy(scene, lines=[AMOUNT] if whole else [AMOUNT, AMOUNT])
+    accounts = GatewayAccount.objects.filter(pk=first.payments.get().account_id)
+    accounts.update(on_hold=True)  # so that no worker sends the first before it is copied
+    request = ask(first, {first.lines.all()[0]: 1}, now=clock.now())
     refund = Refund.objects.select_related("payment").get(request=request)
     if count > 1:
         with transaction.atomic():
             _copy(refund, count - 1)
-    payments = Payment.objects.filter(gateway_payment_id__startswith=f"{refund.payment.gateway_payment_id}-")
-    pay(scene, dict(payments.values_list("gateway_payment_id", "captured_minor")))
-    prefix = first.number
-    return list(Refund.objects.filter(payment__purchase__number__startswith=prefix).order_by("due_at", "id").values_list("pk", flat=True))
+    copies = Payment.objects.filter(purchase__number__startswith=f"{first.number}-")
+    pay(scene, dict(copies.values_list("gateway_payment_id", "captured_minor")))
+    accounts.update(on_hold=False)
+    return list(Refund.objects.filter(Q(pk=refund.pk) | Q(payment__in=copies)).order_by("due_at", "id").values_list("pk", flat=True))
 
 
 def _copy(refund: Refund, count: int) -> None:
     request, payment = refund.request, refund.payment
     purchase = request.purchase
-    line = purchase.lines.get()
+    line, *other = purchase.lines.all()
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS copies")
-        numbers = [f"{model.__name__.lower()}_id" for model in (Purchase, PurchaseLine, Payment, Decision)]
-        tops = [_next(model, count) for model in (Purchase, PurchaseLine, Payment, Decision)]
+        numbers = {"purchase_id": Purchase, "line_id": PurchaseLine, "payment_id": Payment, "decision_id": Decision}
+        columns = ", ".join(f"n + {_next(model, count)} AS {name}" for name, model in numbers.items())
         cursor.execute(
-            f"CREATE TEMP TABLE copies ON COMMIT DROP AS SELECT n, gen_random_uuid() AS refund, gen_random_uuid() AS request, "
-            f"{', '.join(f'n + {top} AS {name}' for name, top in zip(numbers, tops, strict=True))} "
+            f"CREATE TEMP TABLE copies ON COMMIT DROP AS SELECT n, gen_random_uuid() AS refund, gen_random_uuid() AS request, {columns} "
             f"FROM generate_series(1, {count}) AS n"
         )
     _clone(Purchase, purchase.pk, id="purchase_id", number=f"'{purchase.number}-' || n")
-    _clone(PurchaseLine, line.pk, id="purchaseline_id", purchase_id="purchase_id")
-    _clone(Payment, payment.pk, id="payment_id", purchase_id="purchase_id", gateway_payment_id=f"'{payment.gateway_payment_id}-' || n")
+    _clone(PurchaseLine, line.pk, id="line_id", purchase_id="purchase_id")
+    for left in other:
+        _clone(PurchaseLine, left.pk, id=f"n + {_next(PurchaseLine, count)}", purchase_id="purchase_id")
+    _clone(Payment, payment.pk, id="payment_id", purchase_id="purchase_id", gateway_payment_id=f"'{payment.gateway_payment_id}_' || n")
     _clone(
         RefundRequest,
         request.pk,
@@ -103,7 +107,7 @@ def _copy(refund: Refund, count: int) -> None:
     )
     decision = refund.decision
     assert decision is not None
-    _clone(Decision, decision.pk, id="decision_id", request_id="request", amounts=f"jsonb_build_object(purchaseline_id::text, {AMOUNT})")
+    _clone(Decision, decision.pk, id="decision_id", request_id="request", amounts=f"jsonb_build_object(line_id::text, {AMOUNT})")
     _clone(
         Refund,
         refund.pk,
@@ -114,19 +118,18 @@ def _copy(refund: Refund, count: int) -> None:
         idempotency_key="'refund-' || refund",
     )
     for model, found, changes in (
-        (RequestLine, request.lines.get(), {"request_id": "request", "line_id": "purchaseline_id"}),
-        (Allocation, refund.allocations.get(), {"refund_id": "refund", "line_id": "purchaseline_id"}),
+        (RequestLine, request.lines.get(), {"request_id": "request", "line_id": "line_id"}),
+        (Allocation, refund.allocations.get(), {"refund_id": "refund", "line_id": "line_id"}),
     ):
         _clone(model, found.pk, id=f"n + {_next(model, count)}", **changes)
-    if "ledgerentry" in apps.all_models["refund_plugin"]:
-        table = apps.get_model("refund_plugin", "LedgerEntry")._meta.db_table
-        with connection.cursor() as cursor:  # all at once, because the database looks whether what is added balances
-            cursor.execute(
-                f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(t) || jsonb_build_object("
-                f"'id', nextval(pg_get_serial_sequence('{table}', 'id')), 'movement', md5(t.movement::text || n)::uuid, "
-                f"'refund_id', refund, 'payment_id', payment_id))).* FROM copies, {table} t WHERE t.refund_id = %s",
-                [refund.pk],
-            )
+    table = LedgerEntry._meta.db_table
+    with connection.cursor() as cursor:  # all at once, because the database looks whether what is added balances
+        cursor.execute(
+            f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(t) || jsonb_build_object("
+            f"'id', nextval(pg_get_serial_sequence('{table}', 'id')), 'movement', md5(t.movement::text || n)::uuid, "
+            f"'refund_id', copies.refund, 'payment_id', copies.payment_id))).* FROM copies, {table} t WHERE t.refund_id = %s",
+            [refund.pk],
+        )
 
 
 def _next(model: type[Model], count: int) -> int:

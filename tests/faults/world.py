@@ -29,7 +29,13 @@ API_KEY, WEBHOOK_SECRET = "sk_test_tests", "whsec_tests"
 START_SECONDS, STOP_SECONDS = 120.0, 20.0
 
 # Short, so that a run of minutes sees what takes hours in a shop; a row that measures the product's own times leaves them out.
-QUICK: dict[str, Any] = {"LEASE_SECONDS": 2, "RETRY_BASE_SECONDS": 0.2, "RETRY_MAX_SECONDS": 2.0, "RATE_PER_SECOND": 2000}
+QUICK: dict[str, Any] = {
+    "LEASE_SECONDS": 2,
+    "RETRY_BASE_SECONDS": 0.2,
+    "RETRY_MAX_SECONDS": 2.0,
+    "RATE_PER_SECOND": 2000,
+    "BREAKER_SECONDS": 0.5,
+}
 QUICK_ACCOUNT: dict[str, Any] = {"read_timeout_seconds": 3}
 
 
@@ -147,9 +153,11 @@ class World:
     Args:
         migrations: make the database by the migrations; else from the models.
         keep_logs: a folder to copy the processes' logs to at the end.
+        defect: break the workers of all rows on purpose; one of `hooks.DEFECTS`.
     """
 
-    def __init__(self, *, migrations: bool = True, keep_logs: Path | None = None) -> None:
+    def __init__(self, *, migrations: bool = True, keep_logs: Path | None = None, defect: str = "") -> None:
+        self.defect = defect
         self.folder = Path(tempfile.mkdtemp(prefix="refund-faults-"))
         self._migrations = migrations
         self._stack = contextlib.ExitStack()
@@ -287,7 +295,8 @@ class Scene:
         self.sandbox = SandboxServer(api_key=API_KEY, webhook_url=url, webhook_secret=WEBHOOK_SECRET, settle_after_ms=self._settle_after_ms)
         self._stack.enter_context(self.sandbox)
         account = {**settings.REFUND_PLUGIN["GATEWAYS"]["default"], "api_base": self.sandbox.url, **self._account}
-        self.plugin = {**settings.REFUND_PLUGIN, **self._plugin, "GATEWAYS": {"default": account}}
+        self._own_plugin = {**settings.REFUND_PLUGIN, "GATEWAYS": {"default": account}}
+        self.plugin = {**self._own_plugin, **self._plugin}
         self._stack.enter_context(override_settings(REFUND_PLUGIN=self.plugin))
         if self._webhooks:
             self.web = self._fork("web", port=port)
@@ -305,9 +314,41 @@ class Scene:
             },
         )
 
+    def settings(self, **plugin: Any) -> None:
+        """Give the processes that are started from now on the product's own settings, and these."""
+        self.plugin = {**self._own_plugin, **plugin}
+
+    def fault(self, kind: str, *, share: float = 1.0, seed: int = 0, times: int = 0, **options: Any) -> None:
+        """Let the sandbox misbehave when refunds are made.
+
+        Args:
+            kind: see the sandbox's list.
+            share: of the calls, drawn at random by `seed`.
+            times: how many calls at most; 0 for any number.
+        """
+        wish = {"kind": kind, "probability": share, "seed": seed, "method": "POST", "path": "/v1/refunds", **options}
+        self.sandbox.post("faults", **wish, **({"times": times} if times else {}))
+
+    def behave(self) -> None:
+        """Let the sandbox do what it is asked again."""
+        self.sandbox.post("faults/clear")
+
+    def forget_keys(self) -> None:
+        """Let the sandbox forget every idempotency key, as Stripe may after a day."""
+        self.sandbox.post("keys/forget", older_than_seconds=0)
+
+    def refund_in_dashboard(self, gateway_payment_id: str, amount_minor: int) -> None:
+        """Refund a payment as somebody does who knows nothing of us."""
+        self.sandbox.post("refunds", payment_intent=gateway_payment_id, amount=amount_minor)
+
+    def posts(self) -> int:
+        """Return how many times a refund was asked for at the sandbox, whatever was answered."""
+        answers = self.sandbox.get("counters")["requests"].get("POST /v1/refunds", {})
+        return sum(number for answer, number in answers.items() if answer != "replayed")  # these count beside their status
+
     def start_worker(self, *, interval: float = 0.1, **hooks: Any) -> Child:
         """Start a process that runs `refunds_worker`; see `hooks.install` for what may be planted in it."""
-        return self._fork("worker", interval=interval, hooks=hooks)
+        return self._fork("worker", interval=interval, hooks={"defect": self.world.defect, **hooks})
 
     @contextlib.contextmanager
     def workers(self, count: int = 2, **options: Any) -> Iterator[list[Child]]:

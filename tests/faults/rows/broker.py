@@ -12,8 +12,8 @@ from refund_plugin import clock
 from refund_plugin.conf import Settings
 from refund_plugin.events import doorbell
 from refund_plugin.events.heartbeats import last_beat
+from refund_plugin.refunds.events import DRIVE
 from refund_plugin.refunds.models import Attempt, Refund
-from refund_plugin.refunds.services import DRIVE
 from refund_plugin.refunds.states import RefundState
 from tests.faults import seeding, truth
 from tests.faults.figures import Figure, Size, judged

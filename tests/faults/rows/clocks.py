@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from django.apps import apps
-
 from refund_plugin.orders.models import Payment, PurchaseLine
+from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.models import Attempt, Refund
 from tests.faults import seeding, truth
 from tests.faults.figures import Figure, Size, judged
@@ -71,9 +70,6 @@ def _wakes_late(world: World, boundary: str) -> tuple[int, list[str]]:
 def _money(scene: Scene) -> dict[tuple[str, object], Any]:
     """Return every row that says something about money, by table and id."""
     rows: dict[tuple[str, object], Any] = {}
-    models = [Refund, Payment, PurchaseLine]
-    if "ledgerentry" in apps.all_models["refund_plugin"]:
-        models.append(apps.get_model("refund_plugin", "LedgerEntry"))
-    for model in models:
+    for model in (Refund, Payment, PurchaseLine, LedgerEntry):
         rows |= {(model.__name__, row["id"]): row for row in model._default_manager.values()}
     return rows

@@ -17,7 +17,7 @@ BATCH = 4  # so that a round has several batches, and the second of them can be 
 
 def run(world: World, size: Size) -> Figure:
     """Kill workers at every boundary: after the claim, after the attempt, in the call, after the answer, after recording."""
-    rounds = size.of(short=2, full=100)
+    rounds = size.of(short=1, full=100)
     kills, debts, twice, lost, problems = 0, 0, 0, 0, []
     for boundary in BOUNDARIES:
         with world.row(plugin={**QUICK, "LEASE_SECONDS": 1, "CLAIM_BATCH": BATCH}) as scene:

@@ -58,7 +58,7 @@ def one_line_of_two_payments(world: World, size: Size) -> Figure:
 
 def many_clients_of_one_payment(world: World, size: Size) -> Figure:
     """64 clients ask for lines that together cost more than the payment holds, while somebody adds up all the time."""
-    rounds = size.of(short=2, full=20)
+    rounds = size.of(short=1, full=20)
     looks = above = 0
     approved = []
     with world.row() as scene:

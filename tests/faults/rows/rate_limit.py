@@ -14,7 +14,7 @@ def run(world: World, size: Size) -> Figure:
     count = size.of(short=60, full=1000)
     with world.row() as scene:
         seeding.reserve(scene, count)
-        scene.sandbox.post("faults", kind="status", status=429, probability=0.5, seed=11, path="/v1/refunds")
+        scene.fault("status", status=429, share=0.5, seed=11)
         with scene.workers(2):
             scene.until_settled(seconds=size.of(short=60, full=300))
         failed = Refund.objects.filter(state=RefundState.FAILED).count()
