@@ -274,7 +274,7 @@ class MemoryGateway(Gateway):
         with self._ledger.lock:
             state = self._ledger.subscriptions.get(subscription_id)
             if state is None:
-                return _MISSING
+                return _refusal("resource_missing")
             if not state.is_ended:
                 self._ledger.subscriptions[subscription_id] = replace(state, status="canceled", is_ended=True, canceled_at=clock.now())
         return GatewayAnswer(kind=AnswerKind.SUCCEEDED)
