@@ -13,6 +13,7 @@ from django.db import connection
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
 
 from refund_plugin.conf import KEYS, Limit, Settings, settings
 from refund_plugin.errors import GatewayMisconfigured
@@ -110,6 +111,18 @@ def check_urls_and_template(app_configs: Configs, **kwargs: Any) -> list[CheckMe
         hint = 'Set REFUND_PLUGIN["BASE_TEMPLATE"] to the template that your own pages extend; it needs a block "content".'
         found.append(Error(f'The base template "{name}" does not exist.', hint=hint, id="refund_plugin.E008"))
     return found
+
+
+@register("refund_plugin")
+def check_access_handler(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E009: the function that locks what customers bought does not exist."""
+    path = settings().access_handler
+    try:
+        found = not path or callable(import_string(path))
+    except ImportError:
+        found = False
+    hint = 'Set REFUND_PLUGIN["ACCESS_HANDLER"] to the dotted path of a function that takes one argument, or remove it.'
+    return [] if found else [Error(f'The access handler "{path}" is no function.', hint=hint, id="refund_plugin.E009")]
 
 
 @register("refund_plugin")

@@ -92,3 +92,14 @@ class ProductPage(Page):
     def tags(self) -> list[str]:
         """What the policy's clauses may select besides type and SKU."""
         return ["final-sale"] if self.final_sale else []
+
+
+class LockedCopies(models.Model):
+    """How many copies of one bought line may not be opened, because their money is on the way back or has gone."""
+
+    line_id = models.PositiveBigIntegerField(primary_key=True)
+    frozen = models.PositiveIntegerField()
+    revoked = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.line_id}: {self.frozen} frozen, {self.revoked} revoked"

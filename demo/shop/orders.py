@@ -10,7 +10,7 @@ import stripe
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
 
-from demo.shop.models import ProductPage, ProductType
+from demo.shop.models import LockedCopies, ProductPage, ProductType
 from refund_plugin.money import Money, share_of
 from refund_plugin.orders.data import LineData, PaymentData, PurchaseData
 from refund_plugin.orders.models import AccessKind, Purchase, PurchaseLine
@@ -120,17 +120,21 @@ def record_order(
 
 @dataclass(frozen=True, slots=True)
 class LibraryItem:
-    """A bought thing as the library shows it. `used` and `of` count lessons."""
+    """A bought thing as the library shows it. `used` and `of` count lessons; `frozen` and `revoked` count copies."""
 
     line: PurchaseLine
     product: ProductPage | None
     used: int
     of: int | None
+    frozen: int = 0
+    revoked: int = 0
 
     @property
-    def refunded(self) -> bool:
-        """Nothing of it is left, or the money is on its way back."""
-        return self.line.quantity_left < 1
+    def locked(self) -> str:
+        """Why it cannot be opened; empty when it can."""
+        if self.frozen + self.revoked < self.line.quantity:
+            return ""
+        return "refund under way" if self.frozen else "given back"
 
     @property
     def action(self) -> str:
@@ -152,11 +156,17 @@ class LibraryItem:
 
 
 def library_items(purchases: list[Purchase]) -> list[LibraryItem]:
-    """Return every line of the purchases with how far it was used, in two queries."""
+    """Return every line of the purchases with how far it was used and whether it is locked, in three queries."""
     lines = [line for purchase in purchases for line in purchase.lines.all()]
     usage = usage_of(lines)
     products = {product.sku: product for product in ProductPage.objects.filter(sku__in={line.sku for line in lines})}
-    return [LibraryItem(line, products.get(line.sku), usage[line.pk].units_used, line.units_granted) for line in lines]
+    locked = LockedCopies.objects.in_bulk([line.pk for line in lines])
+    items = []
+    for line in lines:
+        lock = locked.get(line.pk)
+        copies = (lock.frozen, lock.revoked) if lock else (0, 0)
+        items.append(LibraryItem(line, products.get(line.sku), usage[line.pk].units_used, line.units_granted, *copies))
+    return items
 
 
 def open_line(item: LibraryItem, *, now: datetime) -> None:

@@ -138,6 +138,7 @@ INSTALLED_APPS += ["refund_plugin", "cms_pages"]
 REFUND_PLUGIN = {
     "STORE_NAME": "Paper Heron",
     "BASE_TEMPLATE": "base.html",
+    "ACCESS_HANDLER": "demo.shop.access.set_access",
     "GATEWAYS": {
         "default": {
             "kind": "stripe",

@@ -33,7 +33,7 @@ def open_item(request: HttpRequest, line_id: int) -> HttpResponse:
     """Hand out what was bought, and record that it was used."""
     purchases = list(purchases_of_user(request.user, ensure_default_store()))
     item = next((item for item in library_items(purchases) if item.line.pk == line_id), None)
-    if item is None or item.refunded or item.finished:
+    if item is None or item.locked or item.finished:
         raise Http404
     open_line(item, now=clock.now())
     if item.line.product_type == ProductType.EBOOK:

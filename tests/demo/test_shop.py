@@ -13,12 +13,15 @@ from django.test import Client
 from django.urls import reverse
 
 from demo.sandbox.process import SandboxServer
+from demo.shop.access import set_access
 from demo.shop.models import ProductPage
 from demo.shop.seed.purchases import ORDERS
+from refund_plugin.events.services import deliver_due
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.stores.base import LineAccess
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "demo" / "shop" / "templates"
 VISITOR = {"name": "Ada", "email": "ada@example.org", "country": "DE"}
@@ -116,10 +119,25 @@ def test_reading_the_library_records_nothing(browser: Client) -> None:
 
 
 def test_what_was_given_back_or_is_someone_elses_cannot_be_opened(browser: Client) -> None:
+    deliver_due(limit=1000)
     for number in ("1060", "1052"):  # given back; another customer's
         line = PurchaseLine.objects.get(purchase__number=number)
         assert browser.post(reverse("library-open", args=[line.pk])).status_code == 404
         assert usage_of([line])[line.pk].last_access_at is None
+
+
+def test_a_copy_is_locked_as_the_refund_plugin_says_and_unlocked_again(browser: Client) -> None:
+    book = PurchaseLine.objects.get(purchase__number="1043")
+    about = {"store": "s", "purchase_number": "1043", "line_id": book.pk, "sku": book.sku, "name": book.name, "quantity": 1}
+    open_it = reverse("library-open", args=[book.pk])
+    for version, (frozen, revoked, words) in enumerate([(1, 0, "refund under way"), (0, 1, "given back")], start=1):
+        set_access(LineAccess(**about, frozen=frozen, revoked=revoked, version=version))
+        assert browser.post(open_it).status_code == 404
+        library = browser.get("/library/").content.decode()
+        assert words in library
+        assert open_it not in library
+    set_access(LineAccess(**about, frozen=0, revoked=0, version=3))
+    assert browser.post(open_it).status_code == 200
 
 
 @pytest.fixture
