@@ -38,6 +38,7 @@ class Settlement(StrEnum):
     PARTIAL = "partial"
     COMPLETE = "complete"
     NEEDS_PERSON = "needs_person"
+    STOPPED = "stopped"  # the customer's bank decides now: the payment is disputed
 
 
 class RefundState(models.TextChoices):

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _lazy
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
-from refund_plugin.refunds.states import RefundState, RequestState, Settlement
+from refund_plugin.refunds.states import GONE, RefundState, RequestState, Settlement
 
+STOPPED_BY_DISPUTE = "dispute"  # the failure code of such a refund
 DONE, NOW, NEXT, PROBLEM = "done", "now", "next", "problem"
 
 
@@ -50,13 +51,15 @@ def settlement_of(refunds: Sequence[Refund]) -> Settlement:
     """Derive what has become of the money from its refunds; superseded ones do not count."""
     superseded = {refund.supersedes_id for refund in refunds}
     live = [refund for refund in refunds if refund.pk not in superseded and refund.state != RefundState.CANCELED]
+    stopped = any(refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE for refund in refunds)
     if not live:
-        return Settlement.NONE
-    if any(refund.state == RefundState.FAILED or refund.needs_person for refund in live):
+        return Settlement.STOPPED if stopped else Settlement.NONE
+    # what has gone has gone, also when a person must look at it for another reason
+    if any(refund.state == RefundState.FAILED or (refund.needs_person and refund.state not in GONE) for refund in live):
         return Settlement.NEEDS_PERSON
-    done = sum(refund.state == RefundState.SUCCEEDED for refund in live)
+    done = sum(refund.state in GONE for refund in live)
     if done == len(live):
-        return Settlement.COMPLETE
+        return Settlement.STOPPED if stopped else Settlement.COMPLETE
     return Settlement.PARTIAL if done else Settlement.IN_PROGRESS
 
 
@@ -152,6 +155,9 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
             else _("The payment provider could not send it.")
         )
         return [Step("failed", _("The money did not go through"), PROBLEM, refund.settled_at, detail, amount)]
+    if refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE:
+        detail = _("The payment was disputed with the bank before the money was sent.")
+        return [Step("stopped", _("The money was not sent"), PROBLEM, refund.settled_at, detail, amount)]
     if refund.state == RefundState.CANCELED:
         return []
     sending = Step("sending", _("We send the money to %(name)s") % {"name": name}, NOW, detail=_("this takes a few seconds"), amount=amount)
@@ -174,6 +180,7 @@ def _status(request: RefundRequest, settlement: Settlement) -> str:
         Settlement.PARTIAL: "sending",
         Settlement.COMPLETE: "refunded",
         Settlement.NEEDS_PERSON: "needs_person",
+        Settlement.STOPPED: "disputed",
     }[settlement]
 
 
@@ -187,6 +194,7 @@ NEXT_STEPS = {
     "sending": _lazy("The money is on its way. Nothing is left for you to do."),
     "refunded": _lazy("The money has left us. Your bank usually shows it within 5 to 10 working days."),
     "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
+    "disputed": _lazy("You disputed the payment with your bank, and your bank decides now. So that it is not paid twice, we send nothing."),
 }
 STAFF_NEXT_STEPS = {
     RequestState.SUBMITTED: _lazy("The policy has not answered yet."),
@@ -198,4 +206,5 @@ STAFF_NEXT_STEPS = {
     "sending": _lazy("The money is on its way."),
     "refunded": _lazy("The money has left us. The customer's bank usually shows it within 5 to 10 working days."),
     "needs_person": _lazy("Something with the money needs a person; the refund says what."),
+    "disputed": _lazy("The payment is disputed, so nothing was sent: the customer's bank decides."),
 }

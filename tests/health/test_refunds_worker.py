@@ -33,11 +33,11 @@ def sweeps(monkeypatch):
 
 
 def idle():
-    return Swept(calls=0, deliveries=0)
+    return Swept(calls=0, deliveries=0, duties=0)
 
 
 def busy():
-    return Swept(calls=1, deliveries=0)
+    return Swept(calls=1, deliveries=0, duties=0)
 
 
 def told_to_end():

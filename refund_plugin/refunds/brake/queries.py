@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from refund_plugin.events.models import Event
 from refund_plugin.money import Money
@@ -14,8 +14,8 @@ from refund_plugin.refunds.brake.defaults import default_ceiling
 from refund_plugin.refunds.brake.events import HISTORY
 from refund_plugin.refunds.brake.models import AutomaticMode, AutomaticMoney, BrakeReason
 from refund_plugin.refunds.brake.windows import Ceiling, Per, spent_within
-from refund_plugin.refunds.models import Decision, DecisionOutcome, RefundRequest
-from refund_plugin.refunds.states import RequestState
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundOrigin, RefundRequest
+from refund_plugin.refunds.states import RefundState, RequestState
 
 RECENT_PURCHASES = 200  # whose currencies are offered before anything was refunded
 
@@ -87,6 +87,13 @@ def held_back(store_id: int) -> int:
     """Count the requests that wait for a person only because of the brake."""
     waiting = RefundRequest.objects.filter(store=store_id, state=RequestState.IN_REVIEW)
     return waiting.filter(decisions__brake__in=BrakeReason.values).distinct().count()
+
+
+def unsent(store_id: int) -> list[tuple[int, Money]]:
+    """Return how many refunds that the policy approved are not sent yet, and their sum, by currency."""
+    waiting = Refund.objects.filter(store=store_id, state=RefundState.RESERVED, origin=RefundOrigin.ENGINE)
+    sums = waiting.values_list("currency").annotate(count=Count("pk"), sum=Sum("amount_minor")).order_by("currency")
+    return [(count, Money(total, currency)) for currency, count, total in sums]
 
 
 def agreement(store_id: int, *, since: datetime) -> Agreement:
