@@ -23,7 +23,8 @@ from refund_plugin.gateways.stripe import StripeGateway
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, smallest_step, to_stripe_amount
 from refund_plugin.money import EXPONENTS, Money
 from tests.gateways.conformance import GatewayConformance
-from tests.gateways.rig import Rig, command_for
+from tests.gateways.conformance_sales import OrderBookConformance, OrderBookRig, Sold
+from tests.gateways.rig import command_for
 
 SECRET = "whsec_test"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -39,7 +40,7 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-class SandboxRig(Rig):
+class SandboxRig(OrderBookRig):
     def __init__(self, sandbox: SandboxServer) -> None:
         self.sandbox = sandbox
         self.gateway = gateway_at(sandbox.url, sandbox.api_key)
@@ -81,6 +82,20 @@ class SandboxRig(Rig):
     def forget_keys(self) -> None:
         self.sandbox.post("keys/forget", older_than_seconds=0)
 
+    def sell_ebooks(self) -> Sold:
+        product = {"sku": "EBOOK-1", "product_type": "ebook", "units": "3"}
+        return Sold(self._sell("payment", name="E-book", amount=600, quantity=2, metadata=product)["id"], "checkout_session")
+
+    def sell_plan(self) -> Sold:
+        session = self._sell("subscription", name="Plan", amount=2400)
+        return Sold(session["invoice"], "invoice", session["subscription"])
+
+    def _sell(self, mode: str, **line: Any) -> dict[str, Any]:
+        taxed = {**line, "tax_percent": 20, "tax_inclusive": True}
+        buyer = {"email": "ada@example.com", "name": "Ada Lovelace", "country": "DE"}
+        sold: dict[str, Any] = self.sandbox.post("sales", mode=mode, currency="eur", lines=[taxed], **buyer)
+        return sold
+
     def dispute(self, payment: str) -> None:
         self.disputes[payment] = self.sandbox.post("disputes", payment_intent=payment)["id"]
 
@@ -97,7 +112,7 @@ def rig(sandbox: SandboxServer) -> SandboxRig:
     return SandboxRig(sandbox)
 
 
-class TestStripeGateway(GatewayConformance):
+class TestStripeGateway(GatewayConformance, OrderBookConformance):
     """Over real HTTP, with the real SDK."""
 
 
