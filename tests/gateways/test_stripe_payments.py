@@ -1,4 +1,4 @@
-"""What Stripe tells about a payment: over the sandbox, and for shapes of older integrations."""
+"""What Stripe tells about a payment and what becomes of it: over the sandbox, and for shapes of older integrations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 import stripe
 
 from demo.sandbox.process import SandboxServer
-from refund_plugin.gateways.base import PaymentState
+from refund_plugin.gateways.base import PaymentState, WebhookFact
+from refund_plugin.gateways.facts import WebhookDispute, WebhookPayment, WebhookSale, WebhookSubscription, WebhookWarning
+from refund_plugin.gateways.sales import Sale, SalePage
 from refund_plugin.gateways.stripe_reading import payment_state
 from refund_plugin.money import Money
 from tests.gateways.rig import command_for
@@ -76,3 +78,85 @@ def test_a_payment_from_a_bank_account_names_its_last_digits() -> None:
     charge = {**payment_intent()["latest_charge"], "payment_method_details": details}
     state = payment_state(payment_intent(latest_charge=charge))
     assert (state.method, state.brand, state.last4) == ("sepa_debit", "", "3000")
+
+
+def told_by(rig: SandboxRig) -> dict[str, WebhookFact]:
+    """Return what each event of the sandbox tells, by its type; the newest of a type."""
+    client = stripe.StripeClient(rig.sandbox.api_key, base_addresses={"api": rig.sandbox.url})
+    facts = {}
+    for event in reversed(client.v1.events.list({"limit": 100}).data):
+        fact = rig.gateway.read_event(event.to_dict())
+        assert fact == rig.gateway.read_event(rig.gateway.kept_of(event.to_dict()))
+        if fact is not None:
+            facts[fact.event_type] = fact
+    return facts
+
+
+def test_the_events_of_a_dispute_name_the_payment_and_how_it_ends(rig: SandboxRig) -> None:
+    payment = rig.pay(Money(1820, "EUR"))
+    rig.dispute(payment)
+    opened = told_by(rig)["charge.dispute.created"]
+    assert isinstance(opened, WebhookDispute)
+    assert (opened.gateway_payment_id, opened.amount, opened.is_open, opened.is_inquiry) == (payment, Money(1820, "EUR"), True, False)
+    assert opened.evidence_due is not None
+    assert opened.evidence_due > opened.created
+    rig.win_dispute(payment)
+    closed = told_by(rig)["charge.dispute.closed"]
+    assert isinstance(closed, WebhookDispute)
+    assert (closed.dispute_id, closed.is_won, closed.is_open) == (opened.dispute_id, True, False)
+
+
+def test_the_events_of_an_authorised_payment_tell_what_was_captured_or_let_go(rig: SandboxRig) -> None:
+    captured, released = rig.authorise(Money(1820, "EUR")), rig.authorise(Money(900, "EUR"))
+    client = stripe.StripeClient(rig.sandbox.api_key, base_addresses={"api": rig.sandbox.url})
+    client.v1.payment_intents.capture(captured, {"amount_to_capture": 1500})
+    client.v1.payment_intents.cancel(released)
+    told = told_by(rig)
+    for event_type in ("charge.captured", "payment_intent.succeeded"):
+        fact = told[event_type]
+        assert isinstance(fact, WebhookPayment)
+        assert (fact.gateway_payment_id, fact.captured, fact.is_captured) == (captured, Money(1500, "EUR"), True)
+    fact = told["payment_intent.canceled"]
+    assert isinstance(fact, WebhookPayment)
+    assert (fact.gateway_payment_id, fact.captured, fact.is_canceled) == (released, Money(0, "EUR"), True)
+
+
+def test_a_fraud_warning_names_the_payment(rig: SandboxRig) -> None:
+    payment = rig.pay(Money(1820, "EUR"))
+    rig.sandbox.post("early_fraud_warnings", payment_intent=payment, fraud_type="unauthorized_use_of_card")
+    fact = told_by(rig)["radar.early_fraud_warning.created"]
+    assert isinstance(fact, WebhookWarning)
+    assert (fact.gateway_payment_id, fact.fraud_type, fact.actionable) == (payment, "unauthorized_use_of_card", True)
+
+
+def test_what_is_sold_is_told_once_and_can_be_read(rig: SandboxRig) -> None:
+    ebooks, plan = rig.sell_ebooks(), rig.sell_plan()
+    told = told_by(rig)
+    for sold, event_type in ((ebooks, "checkout.session.completed"), (plan, "invoice.paid")):
+        fact = told[event_type]
+        assert isinstance(fact, WebhookSale)
+        assert (fact.source_id, fact.kind) == (sold.source_id, sold.kind)
+        assert isinstance(rig.gateway.read_sale(fact.source_id, fact.kind), Sale)
+
+
+def test_a_subscription_that_ends_is_told(rig: SandboxRig) -> None:
+    plan = rig.sell_plan()
+    rig.gateway.end_subscription(plan.subscription_id, idempotency_key="end")
+    fact = told_by(rig)["customer.subscription.deleted"]
+    assert isinstance(fact, WebhookSubscription)
+    assert fact.subscription == rig.gateway.subscription_state(plan.subscription_id)
+    assert fact.subscription.is_ended
+
+
+def test_a_renewal_is_a_sale_of_its_own_with_the_next_term(rig: SandboxRig) -> None:
+    plan = rig.sell_plan()
+    first = rig.gateway.read_sale(plan.source_id, "invoice")
+    rig.sandbox.post(f"subscriptions/{plan.subscription_id}/renew")
+    page = rig.gateway.list_sales(kind="invoice")
+    assert isinstance(page, SalePage)
+    renewal = rig.gateway.read_sale(page.source_ids[0], "invoice")
+    assert isinstance(first, Sale)
+    assert isinstance(renewal, Sale)
+    assert renewal.source_id != first.source_id
+    assert renewal.subscription_id == first.subscription_id
+    assert renewal.lines[0].term_start == first.lines[0].term_end
