@@ -24,6 +24,18 @@ Money:
     POST balance                        {"currency", "available": n | null}: what there is to refund from; a refund beyond it is pending
                                         with insufficient_funds until there is more
 
+Checkout and Billing (products, prices, customers, sessions and subscriptions are made by the API; here is what people do):
+    POST checkout/sessions/cs_…/complete  {"email", "name", "country", "tax_ids": [{"type", "value"}], "payment_method", "discount": n,
+                                        "later": false} pays in it; with "later" the payment takes days
+    POST checkout/sessions/cs_…/pay     {} lets that payment arrive (checkout.session.async_payment_succeeded)
+    POST subscriptions/sub_…/renew      {} begins the next period -> its invoice
+    POST subscriptions/sub_…/cancel     {"at_period_end": false} as by the customer in the portal
+    POST sales                          {"mode": "payment" | "subscription" | "invoice", "currency", "lines": [{"name", "amount",
+                                        "quantity", "metadata", "tax_percent", "tax_inclusive": true, "discount"}], "interval": "month",
+                                        "interval_count", "client_reference_id", "locale", "metadata", "plan"} and what `complete`
+                                        takes: a whole paid sale in one go -> the session or the invoice
+    POST sales/bulk                     the same "count" times -> {"ids": [cs_… | in_…]}
+
 What a bank says:
     POST disputes                       {"payment_intent", "amount", "reason", "status": "needs_response" | "warning_needs_response",
                                         "due_in_days": 7} opens one; without an amount for all that was not refunded
@@ -77,7 +89,9 @@ from demo.sandbox.listings import Listings
 from demo.sandbox.messages import Request, Response
 from demo.sandbox.objects import Object
 from demo.sandbox.page import render
+from demo.sandbox.sales import Sales
 from demo.sandbox.seeding import Seeding
+from demo.sandbox.shopping import Shopping
 from demo.sandbox.store import Store
 from demo.sandbox.webhooks import Endpoint, Manner, Webhooks
 from demo.sandbox.wishes import Wish, captured_charge, number
@@ -99,6 +113,7 @@ class Admin:
         limits: Limits,
         listings: Listings,
         counters: Counters,
+        sales: Sales,
     ) -> None:
         self._account = account
         self._store = store
@@ -111,10 +126,13 @@ class Admin:
         self._listings = listings
         self._counters = counters
         self._disputes = Disputes(account, store, clock, bank)
+        self._shopping = Shopping(account, store, clock, sales)
         seeding = Seeding(account, store, clock, bank)
         self._actions: dict[tuple[str, ...], Callable[[Wish], Any]] = {
             ("payments",): seeding.pay,
             ("payments", "bulk"): seeding.pay_many,
+            ("sales",): self._shopping.buy,
+            ("sales", "bulk"): self._shopping.buy_many,
             ("refunds",): self._refund,
             ("balance",): self._top_up,
             ("disputes",): self._disputes.open,
@@ -154,6 +172,14 @@ class Admin:
                     return self._do(lambda wish: self._disputes.go_on(dispute_id, step), request)
                 case ("POST", "_sandbox", "early_fraud_warnings", warning_id):
                     return self._do(lambda wish: self._disputes.change_warning(warning_id, wish), request)
+                case ("POST", "_sandbox", "checkout", "sessions", session_id, "complete"):
+                    return self._do(lambda wish: self._shopping.complete(session_id, wish), request)
+                case ("POST", "_sandbox", "checkout", "sessions", session_id, "pay"):
+                    return self._do(lambda wish: self._shopping.pay_late(session_id), request)
+                case ("POST", "_sandbox", "subscriptions", subscription_id, "renew"):
+                    return self._do(lambda wish: self._shopping.renew(subscription_id), request)
+                case ("POST", "_sandbox", "subscriptions", subscription_id, "cancel"):
+                    return self._do(lambda wish: self._shopping.cancel(subscription_id, wish), request)
                 case ("POST", "_sandbox", *name) if tuple(name) in self._actions:
                     return self._do(self._actions[tuple(name)], request)
         except ApiError as error:

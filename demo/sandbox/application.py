@@ -25,6 +25,7 @@ from demo.sandbox.listings import Listings
 from demo.sandbox.messages import Request, Response
 from demo.sandbox.objects import new_id
 from demo.sandbox.params import Form, Params, parse_form
+from demo.sandbox.sales import Sales
 from demo.sandbox.store import Store
 from demo.sandbox.webhooks import Endpoint, Webhooks
 
@@ -54,6 +55,7 @@ class Application:
         self._limits = Limits()
         self._listings = Listings(self._store)
         self._counters = Counters(self._store)
+        self._sales = Sales(self._store, self._clock, self._bank)
         self._admin = Admin(
             account=OWN_ACCOUNT,
             store=self._store,
@@ -65,6 +67,7 @@ class Application:
             limits=self._limits,
             listings=self._listings,
             counters=self._counters,
+            sales=self._sales,
         )
 
     def start(self) -> None:
@@ -125,7 +128,7 @@ class Application:
         cause = Cause(account, request_id, key)
 
         def execute() -> Response:
-            call = Call(cause, Params(form), self._store, self._bank, self._clock, self._listings, request.path)
+            call = Call(cause, Params(form), self._store, self._bank, self._clock, self._listings, self._sales, request.path)
             return fault.executed(_or_stored_error(lambda: Response.json(endpoint(call, *route.ids))))
 
         if key is None:

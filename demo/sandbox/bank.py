@@ -109,6 +109,12 @@ class Bank:
             self._take(intent, charge, intent["amount"], cause, rate, settles_in)
         return charge
 
+    def tell_paid(self, intent: Object, charge: Object, cause: Cause) -> None:
+        """Tell that a payment succeeded, or was authorised."""
+        self.tell("charge.succeeded", charge, cause)
+        is_paid = intent["status"] == "succeeded"
+        self.tell("payment_intent.succeeded" if is_paid else "payment_intent.amount_capturable_updated", intent, cause)
+
     def capture(self, intent: Object, charge: Object, amount: int, cause: Cause) -> None:
         """Take what was authorised, or less; the rest is released."""
         self._take(intent, charge, amount, cause)

@@ -28,6 +28,7 @@ class Listings:
         created: dict[str, int] | None = None,
         starting_after: str | None = None,
         ending_before: str | None = None,
+        without: dict[str, str] | None = None,
     ) -> tuple[list[Object], bool]:
         """Return one page, newest first, and whether there are more; see `Store.page`."""
         lags = kind == "refund" and self.lag_seconds > 0
@@ -39,5 +40,6 @@ class Listings:
             created=created or {},
             starting_after=starting_after,
             ending_before=ending_before,
+            without=without,
             made_before=time.time() - self.lag_seconds if lags else None,
         )

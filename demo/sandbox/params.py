@@ -34,9 +34,11 @@ def parse_form(text: str) -> Form:
 class Params:
     """The parameters of one call; each is read once by name, and `finish` refuses what nobody read."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, place: str = "") -> None:
         self._form = form
+        self._place = place  # the name of the parameter that this is inside of
         self._known: set[str] = set()
+        self._inner: list[Params] = []
 
     def raw(self, name: str) -> Any:
         """Return the value as it came: a string, a dictionary, or None when absent."""
@@ -96,6 +98,21 @@ class Params:
             raise ApiError(400, "Invalid array", param=name)
         return list(value.values())
 
+    def inside(self, name: str) -> Params | None:
+        """Read a parameter that has parameters of its own."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise ApiError(400, "Invalid object", param=name)
+        self._inner.append(Params(value, f"{self._place}[{name}]" if self._place else name))
+        return self._inner[-1]
+
+    def each(self, name: str) -> list[Params]:
+        """Read an array of parameters that have parameters of their own."""
+        outer = self.inside(name)
+        return [] if outer is None else [item for key in list(outer._form) if (item := outer.inside(key)) is not None]
+
     def metadata(self) -> dict[str, str] | None:
         """Read metadata: None when absent, {} to clear everything, and an empty value to remove one key."""
         value = self.raw("metadata")
@@ -130,7 +147,10 @@ class Params:
         """Refuse parameters that nobody read."""
         for name in self._form:
             if name not in self._known:
-                raise ApiError(400, f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+                place = f"{self._place}[{name}]" if self._place else name
+                raise ApiError(400, f"Received unknown parameter: {place}", code="parameter_unknown", param=place)
+        for inner in self._inner:
+            inner.finish()
 
 
 def merge_metadata(present: dict[str, str], change: dict[str, str] | None) -> dict[str, str]:

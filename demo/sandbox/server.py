@@ -16,6 +16,7 @@ from demo.sandbox.errors import ApiError, CutConnection, DropConnection
 from demo.sandbox.messages import Request, Response
 
 MAX_BODY_BYTES = 1 << 20
+MOST_UNREAD_BYTES = 1 << 24
 MAX_LINE_BYTES = 1 << 16
 MAX_HEADERS = 100
 IDLE_SECONDS = 60
@@ -84,7 +85,11 @@ class Handler(StreamRequestHandler):
 
     def _refuse(self, status: int, message: str) -> bool:
         """Answer without having read the body, after which the connection is of no use."""
-        self.wfile.write(_as_bytes(Response.json(ApiError(status, message).body(), status), stays=False))
+        self.wfile.write(_as_bytes(ApiError(status, message).response(), stays=False))
+        self.connection.shutdown(socket.SHUT_WR)
+        for _ in range(MOST_UNREAD_BYTES // MAX_LINE_BYTES):  # while something unread comes in, the answer could get lost
+            if not self.rfile.read1(MAX_LINE_BYTES):
+                break
         return False
 
     def _hang_up(self) -> bool:

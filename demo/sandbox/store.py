@@ -107,6 +107,13 @@ class Store:
             json.dumps(body),
         )
 
+    def put(self, account: str, body: Object) -> None:
+        """Add an object, or write it back where it exists."""
+        if self.get(account, body["object"], body["id"]) is None:
+            self.insert(account, body)
+        else:
+            self.update(account, body)
+
     def update(self, account: str, body: Object) -> None:
         """Write an object back."""
         self.rows("UPDATE objects SET body = ? WHERE account = ? AND id = ?", json.dumps(body), account, body["id"])
@@ -127,18 +134,23 @@ class Store:
         starting_after: str | None = None,
         ending_before: str | None = None,
         made_before: float | None = None,
+        without: Mapping[str, str] | None = None,
     ) -> tuple[list[Object], bool]:
         """Return one page, newest first, and whether there are more in the direction of travel.
 
         Args:
             kind, filters' names: ours, never from a request; they are written into the statement, where the indexes need them.
             filters: what fields must be; a name may be a path ("parent.subscription_details.subscription").
+            without: what fields must not be.
             made_before: Unix seconds of the machine's clock; what was stored later is left out.
         """
         where = ["account = ?", f"kind = '{kind}'"]
         values: list[object] = [account]
         for name, value in filters.items():
             where.append(f"json_extract(body, '$.{name}') = ?")
+            values.append(value)
+        for name, value in (without or {}).items():
+            where.append(f"json_extract(body, '$.{name}') <> ?")
             values.append(value)
         if made_before is not None:
             where.append("made <= ?")

@@ -155,9 +155,7 @@ def _confirm(call: Call, intent: Object, payment_method: str) -> None:
             extra={"decline_code": "generic_decline", "payment_intent": intent},
         )
     charge = call.bank.pay(intent, payment_method, method, call.cause)
-    call.bank.tell("charge.succeeded", charge, call.cause)
-    is_paid = intent["status"] == "succeeded"
-    call.bank.tell("payment_intent.succeeded" if is_paid else "payment_intent.amount_capturable_updated", intent, call.cause)
+    call.bank.tell_paid(intent, charge, call.cause)
 
 
 def _unexpected_state(message: str, intent: Object) -> ApiError:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from demo.sandbox.api import balance_transactions, disputes, events, payment_intents, refunds
+from demo.sandbox.api import balance_transactions, billing, catalogue, checkout, disputes, events, payment_intents, refunds
 from demo.sandbox.objects import Object
 
 Endpoint = Callable[..., Object]
@@ -32,6 +32,34 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", f"/v1/disputes/{_ID}", disputes.retrieve),
     ("GET", "/v1/radar/early_fraud_warnings", disputes.list_warnings),
     ("GET", f"/v1/radar/early_fraud_warnings/{_ID}", disputes.retrieve_warning),
+    ("POST", "/v1/products", catalogue.create_product),
+    ("GET", "/v1/products", catalogue.list_products),
+    ("GET", f"/v1/products/{_ID}", catalogue.retrieve_product),
+    ("POST", f"/v1/products/{_ID}", catalogue.update_product),
+    ("POST", "/v1/prices", catalogue.create_price),
+    ("GET", "/v1/prices", catalogue.list_prices),
+    ("GET", f"/v1/prices/{_ID}", catalogue.retrieve_price),
+    ("POST", "/v1/tax_rates", catalogue.create_tax_rate),
+    ("GET", f"/v1/tax_rates/{_ID}", catalogue.retrieve_tax_rate),
+    ("POST", "/v1/customers", catalogue.create_customer),
+    ("GET", "/v1/customers", catalogue.list_customers),
+    ("GET", f"/v1/customers/{_ID}", catalogue.retrieve_customer),
+    ("POST", "/v1/checkout/sessions", checkout.create),
+    ("GET", "/v1/checkout/sessions", checkout.list_all),
+    ("GET", f"/v1/checkout/sessions/{_ID}", checkout.retrieve),
+    ("GET", f"/v1/checkout/sessions/{_ID}/line_items", checkout.line_items),
+    ("GET", "/v1/invoices", billing.list_invoices),
+    ("GET", f"/v1/invoices/{_ID}", billing.retrieve_invoice),
+    ("GET", f"/v1/invoices/{_ID}/lines", billing.invoice_lines),
+    ("GET", "/v1/invoice_payments", billing.list_invoice_payments),
+    ("POST", "/v1/subscriptions", billing.create_subscription),
+    ("GET", "/v1/subscriptions", billing.list_subscriptions),
+    ("GET", f"/v1/subscriptions/{_ID}", billing.retrieve_subscription),
+    ("POST", f"/v1/subscriptions/{_ID}", billing.update_subscription),
+    ("DELETE", f"/v1/subscriptions/{_ID}", billing.cancel_subscription),
+    ("POST", "/v1/credit_notes", billing.create_credit_note),
+    ("GET", "/v1/credit_notes", billing.list_credit_notes),
+    ("GET", f"/v1/credit_notes/{_ID}", billing.retrieve_credit_note),
     ("GET", "/v1/events", events.list_all),
     ("GET", f"/v1/events/{_ID}", events.retrieve),
 )
