@@ -60,7 +60,7 @@ class SalePayment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """One sale; its lines add up to its total.
+    """One sale; its lines add up to its total, without shipping.
 
     Attributes:
         source_id: the gateway's id of it.

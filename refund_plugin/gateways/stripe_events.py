@@ -27,6 +27,7 @@ from refund_plugin.gateways.stripe_reading import (
     answer_to_refund,
     at,
     installation_of,
+    is_payment_session,
     kept_of_refund,
     our_id,
     payment_id_of,
@@ -183,10 +184,7 @@ def _captured_charge(charge: Mapping[str, Any], head: Mapping[str, Any]) -> Webh
 
 
 def _session(session: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookSale | None:
-    # a session that starts a subscription is told by the subscription's first invoice; one that sets up a card sells nothing
-    if session["mode"] != "payment" or not session.get("payment_intent"):
-        return None
-    return WebhookSale(source_id=session["id"], kind="checkout_session", **head)
+    return WebhookSale(source_id=session["id"], kind="checkout_session", **head) if is_payment_session(session) else None
 
 
 def _invoice(invoice: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookSale | None:

@@ -202,6 +202,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = hidden[0] if hidden else (current.__cause__ or current.__context__)
 
 
+def is_payment_session(session: Mapping[str, Any]) -> bool:
+    """Tell whether a Checkout session sells something by itself: one that starts a subscription is told by its first invoice."""
+    return bool(session["mode"] == "payment" and session["payment_status"] != "no_payment_required")
+
+
 def ask(call: Callable[[], Said], read: Callable[[Said], Result]) -> Result | GatewayAnswer:
     """Make a call and read what it answers; an answer says what went wrong, also when nobody could read it."""
     refuse_inside_transaction()

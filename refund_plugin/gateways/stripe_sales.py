@@ -17,7 +17,7 @@ import stripe
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, PaymentState
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SaleLine, SalePage, SalePayment, SubscriptionState
 from refund_plugin.gateways.stripe_amounts import read_amount, to_stripe_amount
-from refund_plugin.gateways.stripe_reading import as_reading, ask, at, look, payment_state, subscription_state
+from refund_plugin.gateways.stripe_reading import as_reading, ask, at, is_payment_session, look, payment_state, subscription_state
 from refund_plugin.money import Money, allocate, share_of
 
 _NOT_A_SALE = GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="not_a_sale")
@@ -104,8 +104,10 @@ class StripeSales:
         session = found.to_dict()
         if session["mode"] == "subscription" and session.get("invoice"):
             return self._invoice(session["invoice"])
-        if session["mode"] != "payment" or not session.get("payment_intent"):
+        if not is_payment_session(session):
             return _NOT_A_SALE
+        if not session.get("payment_intent"):
+            return _NOT_PAID_YET
         payment = payment_state(self._read_payment(session["payment_intent"]))
         if not payment.captured:
             return _NOT_A_SALE if payment.is_canceled else _NOT_PAID_YET
@@ -213,7 +215,7 @@ def _page(page: stripe.ListObject[Item], is_sale: Callable[[Mapping[str, Any]], 
 
 
 def _is_sold_session(session: Mapping[str, Any]) -> bool:
-    return session["status"] == "complete" and session["mode"] == "payment" and bool(session.get("payment_intent"))
+    return session["status"] == "complete" and is_payment_session(session)
 
 
 def _is_paid_invoice(invoice: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from demo.sandbox.process import SandboxServer
-from refund_plugin.gateways.base import PaymentState, WebhookFact
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, PaymentState, WebhookFact
 from refund_plugin.gateways.facts import WebhookDispute, WebhookPayment, WebhookSale, WebhookSubscription, WebhookWarning
 from refund_plugin.gateways.sales import Sale, SalePage
 from refund_plugin.gateways.stripe_reading import payment_state
@@ -160,3 +160,15 @@ def test_a_renewal_is_a_sale_of_its_own_with_the_next_term(rig: SandboxRig) -> N
     assert renewal.source_id != first.source_id
     assert renewal.subscription_id == first.subscription_id
     assert renewal.lines[0].term_start == first.lines[0].term_end
+
+
+def test_a_session_whose_payment_takes_days_is_a_sale_once_it_has_arrived(rig: SandboxRig) -> None:
+    line = {"name": "E-book", "amount": 600, "quantity": 2}
+    session = rig.sandbox.post("sales", mode="payment", currency="eur", lines=[line], later=True)["id"]
+    assert isinstance(told_by(rig)["checkout.session.completed"], WebhookSale)
+    waiting = rig.gateway.read_sale(session, "checkout_session")
+    assert isinstance(waiting, GatewayAnswer)
+    assert (waiting.kind, waiting.code) == (AnswerKind.PENDING, "not_paid_yet")
+    rig.sandbox.post(f"checkout/sessions/{session}/pay")
+    assert isinstance(told_by(rig)["checkout.session.async_payment_succeeded"], WebhookSale)
+    assert isinstance(rig.gateway.read_sale(session, "checkout_session"), Sale)

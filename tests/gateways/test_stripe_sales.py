@@ -301,16 +301,15 @@ def test_an_authorised_payment_is_a_sale_that_is_not_captured(stub: Stub, gatewa
     ("source_id", "changes"),
     [
         ("in_1", {"status": "open"}),
+        ("cs_1", {"payment_status": "unpaid", "payment_intent": None}),
         ("pi_1", {"status": "processing", "amount_received": 0}),
     ],
 )
 def test_what_is_not_paid_yet_is_no_sale_yet(stub: Stub, gateway: StripeGateway, source_id: str, changes: dict[str, Any]) -> None:
-    if source_id == "in_1":
-        stub.answers["GET /v1/invoices/in_1"] = invoice(**changes)
-        answer = gateway.read_sale("in_1", "invoice")
-    else:
-        stub.answers["GET /v1/payment_intents/pi_1"] = payment_intent(**changes)
-        answer = gateway.read_sale("cs_1", "checkout_session")
+    made = {"in_1": invoice, "cs_1": session, "pi_1": payment_intent}[source_id]
+    path = {"in_1": "invoices", "cs_1": "checkout/sessions", "pi_1": "payment_intents"}[source_id]
+    stub.answers[f"GET /v1/{path}/{source_id}"] = made(**changes)
+    answer = gateway.read_sale("in_1", "invoice") if source_id == "in_1" else gateway.read_sale("cs_1", "checkout_session")
     assert code_of(answer) == (AnswerKind.PENDING, "not_paid_yet")
 
 
