@@ -107,7 +107,7 @@ def _run(order: dict[str, Any]) -> None:
     if order["kind"] == "worker":
         from django.core.management import call_command
 
-        call_command("refunds_worker", interval=order["interval"])
+        call_command("refunds_worker", interval=order["interval"], once=order["interval"] is None)
         return
     from django.core.servers.basehttp import WSGIRequestHandler, run
     from django.core.wsgi import get_wsgi_application

@@ -26,7 +26,7 @@ from tests.services import PrivatePostgres, PrivateRedis, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, WEBHOOK_SECRET = "sk_test_tests", "whsec_tests"
-START_SECONDS, STOP_SECONDS = 120.0, 20.0
+START_SECONDS, STOP_SECONDS, SWEEP_SECONDS = 120.0, 20.0, 120.0
 
 # Short, so that a run of minutes sees what takes hours in a shop; a row that measures the product's own times leaves them out.
 QUICK: dict[str, Any] = {
@@ -341,6 +341,11 @@ class Scene:
         """Refund a payment as somebody does who knows nothing of us."""
         self.sandbox.post("refunds", payment_intent=gateway_payment_id, amount=amount_minor)
 
+    def webhooks_waiting(self) -> int:
+        """Return how many webhooks the site has not accepted yet."""
+        waiting: int = self.sandbox.get("state")["counts"]["webhooks_waiting"]
+        return waiting
+
     def posts(self) -> int:
         """Return how many times a refund was asked for at the sandbox, whatever was answered."""
         answers = self.sandbox.get("counters")["requests"].get("POST /v1/refunds", {})
@@ -349,6 +354,12 @@ class Scene:
     def start_worker(self, *, interval: float = 0.1, **hooks: Any) -> Child:
         """Start a process that runs `refunds_worker`; see `hooks.install` for what may be planted in it."""
         return self._fork("worker", interval=interval, hooks={"defect": self.world.defect, **hooks})
+
+    def sweep(self, **hooks: Any) -> None:
+        """Let a worker process sweep once and end."""
+        worker = self._fork("worker", interval=None, hooks={"defect": self.world.defect, **hooks})
+        if not worker.ended.wait(SWEEP_SECONDS) or worker.status:
+            raise RuntimeError(f"the sweep ended with {worker.end()}: {worker.log.read_text()[-2000:]}")
 
     @contextlib.contextmanager
     def workers(self, count: int = 2, **options: Any) -> Iterator[list[Child]]:

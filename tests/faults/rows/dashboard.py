@@ -42,20 +42,20 @@ def _both(scene: Scene, moment: str, count: int) -> tuple[list[str], int, int]:
         with scene.workers(1):
             scene.until(lambda: Refund.objects.filter(state=RefundState.UNKNOWN).count() == count, seconds=30, what="all are unknown")
     payments = list(Payment.objects.filter(refunds__in=ids))
+    posts = scene.posts()
     for payment in payments:
         scene.refund_in_dashboard(payment.gateway_payment_id, payment.captured_minor)
-    scene.until(lambda: _external() == count, seconds=60, what="the webhooks have told of the dashboard's refunds")
+    scene.until(lambda: scene.webhooks_waiting() == 0, seconds=60, what="the webhooks were taken")
+    second = scene.start_worker()  # the first may be in its calls for a while
+    scene.until(lambda: _external() == count, seconds=60, what="the dashboard's refunds are known")
     wrong = _untrue_over()
-    posts = scene.posts()
-    if worker is None:
-        worker = scene.start_worker()
     scene.until(lambda: _looked_at(ids), seconds=60, what="a worker has looked at ours")
-    worker.end()
+    for each in (worker, second):
+        if each is not None:
+            each.end()
     # two listings, ten minutes apart, before anybody may say that ours was never executed
-    for later in (0, ELEVEN_MINUTES):
-        worker = scene.start_worker(clock_seconds=later)
-        scene.until(lambda: _idle(), seconds=60, what="nothing is left to do")
-        worker.end()
+    for later in (0, ELEVEN_MINUTES, ELEVEN_MINUTES):
+        scene.sweep(clock_seconds=later)
     wrong += _untrue_over()
     gateway = truth.gateway_refunds(scene)
     ours = {UUID(refund["metadata"]["refund_id"]) for refund in gateway if (refund.get("metadata") or {}).get("refund_id")}
@@ -74,10 +74,6 @@ def _looked_at(ids: list[UUID]) -> bool:
     """Tell whether each of ours is stopped, or has been tried and is not in a call."""
     ours = Refund.objects.filter(pk__in=ids)
     return not ours.filter(lease_until__isnull=False).exists() and not ours.filter(waits_for="", attempt_count=0).exists()
-
-
-def _idle() -> bool:
-    return not Refund.objects.filter(lease_until__isnull=False).exists()
 
 
 def _untrue_over() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import datetime
 
 from refund_plugin import clock
@@ -11,7 +10,7 @@ from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund
 from refund_plugin.refunds.states import RefundState
 from tests.faults import seeding, truth
 from tests.faults.figures import Figure, Size, judged
-from tests.faults.world import QUICK, Scene, World
+from tests.faults.world import QUICK, World
 
 RATE_PER_SECOND = 25
 OUTAGE_ERRORS = 10_000_000
@@ -78,8 +77,9 @@ def older_than_the_key(world: World, size: Size) -> Figure:
         scene.behave()
         scene.forget_keys()
         forgotten_at = clock.database_now()
-        _work_later(scene, DAY_AND_AN_HOUR, until=lambda: _in(RefundState.SUCCEEDED) == executed and not _unlisted())
-        _work_later(scene, DAY_AND_AN_HOUR + ELEVEN_MINUTES, until=lambda: scene.open_refunds() == 0)
+        scene.sweep(clock_seconds=DAY_AND_AN_HOUR)
+        with scene.workers(1, clock_seconds=DAY_AND_AN_HOUR + ELEVEN_MINUTES):
+            scene.until_settled(seconds=120)
         later = Attempt.objects.filter(refund__in=originals, started_at__gt=forgotten_at)
         blind = later.filter(purpose__in=SENDS).count()
         listed = later.filter(purpose=AttemptPurpose.LIST).values("refund").distinct().count()
@@ -91,14 +91,3 @@ def older_than_the_key(world: World, size: Size) -> Figure:
         "" if listed == count else f"only {listed} were listed",
         "" if 0 < executed < count else f"the gateway had executed {executed}, which shows one side only",
     )
-
-
-def _unlisted() -> bool:
-    return Refund.objects.filter(state=RefundState.UNKNOWN, absent_since__isnull=True).exists()
-
-
-def _work_later(scene: Scene, seconds: int, *, until: object) -> None:
-    """Let a worker work that lives so many seconds later."""
-    worker = scene.start_worker(clock_seconds=seconds)
-    scene.until(until, seconds=120, what="what is due by then is done")  # type: ignore[arg-type]
-    worker.end(signal.SIGTERM)

@@ -35,10 +35,7 @@ def _ends(world: World, count: int, *, webhooks: bool) -> tuple[Counter[str], li
         for refund in truth.gateway_refunds(scene):
             ours = refund["metadata"]["refund_id"]
             scene.sandbox.post(f"refunds/{refund['id']}/{'fail' if ours in map(str, refused) else 'settle'}")
-        if not webhooks:
-            worker = scene.start_worker(clock_seconds=POLLED_BY)
+        with scene.workers(1, clock_seconds=0 if webhooks else POLLED_BY):
             scene.until_settled(seconds=60)
-            worker.end()
-        scene.until_settled(seconds=60)
         found = truth.find(scene, all_paid=False)
         return Counter(Refund.objects.values_list("state", flat=True)), found.problems
