@@ -28,7 +28,7 @@ from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
-from refund_plugin.staff.presenting import CaseLine, case_lines, may_retry, total, why_a_person
+from refund_plugin.staff.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp
 
 
@@ -57,7 +57,8 @@ class CaseMixin(PermissionCheckedMixin, WagtailAdminTemplateMixin):
     @cached_property
     def lines(self) -> list[CaseLine]:
         """The lines with their verdicts."""
-        return case_lines(self.case, self.formatter)
+        lines = case_lines(self.case, self.formatter)
+        return [without_verdict(line) for line in lines] if decides_unseen(self.case) else lines
 
     @cached_property
     def limit(self) -> Money | None:
@@ -98,6 +99,7 @@ class CaseView(CaseMixin, TemplateView):
             formatter=formatter,
             lines=self.lines,
             suggested=total(self.lines, request.purchase.currency),
+            unseen=decides_unseen(request),
             timeline=timeline(request, for_staff=True),
             why=why_a_person(request),
             verbs=[(verb, verb.form(self)) for verb in offered],

@@ -158,6 +158,10 @@ def _amount_field(line: CaseLine, formatter: Formatter) -> forms.DecimalField:
         decimal_places=line.paid.exponent,
         initial=line.suggested.decimal if line.suggested else None,
         widget=forms.NumberInput(attrs={"step": str(step), "inputmode": "decimal"}),
-        help_text=gettext("The policy gives %(suggested)s; you may give up to %(left)s. Empty means nothing.")
+        help_text=(
+            gettext("The policy gives %(suggested)s; you may give up to %(left)s. Empty means nothing.")
+            if line.shows_verdict
+            else gettext("You may give up to %(left)s. Empty means nothing.")
+        )
         % {"suggested": formatter.money(line.suggested), "left": formatter.money(line.left)},
     )

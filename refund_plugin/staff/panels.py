@@ -13,6 +13,7 @@ from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person, needs_person, staff_queue
+from refund_plugin.staff.automatic import paused_banner
 from refund_plugin.staff.health import worker_silence
 from refund_plugin.staff.tables import line_names
 
@@ -37,6 +38,7 @@ class RefundsPanel(Component):
             "more": len(waiting) > SHOWN,
             "queue_url": reverse("refund_cases:index"),
             "worker": worker_silence(clock.now()),
+            "paused": paused_banner(parent_context["request"].user if parent_context else None),
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -12,9 +12,10 @@ from refund_plugin.money import Money, share_of
 from refund_plugin.orders.models import PurchaseLine
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version
+from refund_plugin.refunds.brake.models import BrakeReason
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.quote import NO_POLICY, Quote
-from refund_plugin.refunds.states import RefundState, RequestState
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
 from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
 from refund_plugin.rules.explanation import LineExplanation, explain_line
 
@@ -38,6 +39,7 @@ class CaseLine:
         left: what may still be refunded on the whole line.
         suggested: what the policy gives, or would give when a person agrees; zero when it declines.
         granted: what the newest decision gave; None while nothing was decided.
+        shows_verdict: whether people see what the policy says.
         clause_url: the clause on the policy page; "" when none is cited or no page is published.
     """
 
@@ -53,6 +55,7 @@ class CaseLine:
     explanation: LineExplanation
     clause_url: str
     granted: Money | None = None
+    shows_verdict: bool = True
 
 
 def case_lines(request: RefundRequest, formatter: Formatter) -> list[CaseLine]:
@@ -120,7 +123,7 @@ def why_a_person(request: RefundRequest) -> list[str]:
     """Say in words why a case needs a person; empty when it does not."""
     reasons = []
     if request.state == RequestState.IN_REVIEW:
-        reasons.append(_("The customer asks that a person looks.") if request.wants_person else _("The policy leaves this to a person."))
+        reasons.append(_why_review(request))
     if request.state == RequestState.NEEDS_EVIDENCE:
         reasons.append(_("We wait for the customer's answer."))
     for refund in request.refunds.all():
@@ -129,6 +132,24 @@ def why_a_person(request: RefundRequest) -> list[str]:
         elif refund.needs_person and refund.state != RefundState.FAILED:
             reasons.append(_("Look at the money at the payment provider: %(why)s.") % {"why": refund.needs_person})
     return reasons
+
+
+def _why_review(request: RefundRequest) -> str:
+    engine = engine_decision(request)
+    if engine is not None and engine.brake:
+        return str(BrakeReason(engine.brake).label)
+    return _("The customer asks that a person looks.") if request.wants_person else _("The policy leaves this to a person.")
+
+
+def decides_unseen(request: RefundRequest) -> bool:
+    """Tell whether a person is to decide without seeing what the policy would do, so that the two can be compared."""
+    engine = engine_decision(request)
+    return engine is not None and engine.brake == BrakeReason.OBSERVE and request.state in OPEN_FOR_STAFF
+
+
+def without_verdict(line: CaseLine) -> CaseLine:
+    """Return a line that shows its facts and not what the policy makes of them."""
+    return replace(line, suggested=Money.zero(line.paid.currency), shows_verdict=False)
 
 
 def may_retry(refund: Refund) -> bool:

@@ -13,6 +13,7 @@ from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.queries import queue_counts, staff_queue
+from refund_plugin.staff.automatic import paused_banner
 from refund_plugin.staff.filters import SHOW_CHOICES, QueueFilterSet, queue_filter_data
 from refund_plugin.staff.health import worker_silence
 from refund_plugin.staff.tables import queue_columns
@@ -68,4 +69,6 @@ class QueueView(generic.IndexView):
             {"value": value, "label": label, "count": getattr(counts, value), "url": f"{self.index_url}?show={value}"}
             for value, label in SHOW_CHOICES
         ]
-        return super().get_context_data(*args, tabs=tabs, shown=self.shown, worker=worker_silence(clock.now()), **kwargs)
+        return super().get_context_data(
+            *args, tabs=tabs, shown=self.shown, worker=worker_silence(clock.now()), paused=paused_banner(self.request.user), **kwargs
+        )

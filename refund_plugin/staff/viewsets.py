@@ -16,6 +16,7 @@ from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
+from refund_plugin.staff.automatic import AutomaticView, PauseView, ResumeView
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
@@ -72,6 +73,23 @@ class PurchaseViewSet(StaffViewSet):
         ]
 
 
+class AutomaticViewSet(StaffViewSet):
+    """How far the policy goes without a person, and the pause."""
+
+    name = "refund_automatic"
+    url_prefix = "refunds/automatic"
+    icon = "sliders"
+    menu_label = _("Automatic refunds")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the brake."""
+        return [
+            path("", self.view(AutomaticView), name="index"),
+            path("pause/", self.view(PauseView), name="pause"),
+            path("resume/", self.view(ResumeView), name="resume"),
+        ]
+
+
 class CountingMenuItem(SubmenuMenuItem):
     """The menu "Refunds", with the number of requests that need a person."""
 
@@ -91,7 +109,7 @@ class RefundsGroup(ViewSetGroup):
     menu_name = "refunds"
     menu_icon = "resubmit"
     menu_order = 250
-    items = (CaseViewSet, PurchaseViewSet)
+    items = (CaseViewSet, PurchaseViewSet, AutomaticViewSet)
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
         """Return the menu with the number."""
