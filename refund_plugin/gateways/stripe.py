@@ -28,7 +28,7 @@ from refund_plugin.gateways.base import (
 )
 from refund_plugin.gateways.burning import burn_key
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
-from refund_plugin.gateways.stripe_amounts import from_stripe_amount, read_amount, smallest_step, to_stripe_amount
+from refund_plugin.gateways.stripe_amounts import from_stripe_amount, smallest_step, to_stripe_amount
 from refund_plugin.gateways.stripe_events import kept_of, read_event, verified_event
 from refund_plugin.gateways.stripe_reading import (
     CHARGE_PREFIXES,
@@ -37,6 +37,7 @@ from refund_plugin.gateways.stripe_reading import (
     is_replayed,
     listed_refund,
     look,
+    most_captured,
     our_id,
     payment_param,
     payment_state,
@@ -126,11 +127,7 @@ class StripeGateway(Gateway):
         Source: docs.stripe.com/api/idempotent_requests: a key keeps its first answer once execution has begun, whether it
         succeeded or failed, and refuses other parameters. Only a replay proves that the refusal was kept.
         """
-        told = look(
-            lambda: self._intent_or_charge(command.gateway_payment_id),
-            # the authorised amount: a part that is captured later cannot make more than this payable
-            lambda payment: read_amount(payment["amount"], payment["currency"]),
-        )
+        told = look(lambda: self._intent_or_charge(command.gateway_payment_id), most_captured)
         if isinstance(told, GatewayAnswer):
             return told
         return burn_key(command, captured=captured, told=told, step=smallest_step(command.amount.currency), send=self._send)

@@ -22,6 +22,7 @@ from refund_plugin.errors import InvalidInput
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, ListedRefund, PaymentState, refuse_inside_transaction
 from refund_plugin.gateways.sales import SubscriptionState
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, read_amount
+from refund_plugin.money import Money
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,15 @@ def payment_state(payment: Mapping[str, Any]) -> PaymentState:
         settlement=read_amount(transaction["amount"], transaction["currency"]) if transaction else None,
         fee=read_amount(transaction["fee"], transaction["currency"]) if transaction else None,
     )
+
+
+def most_captured(payment: Mapping[str, Any]) -> Money:
+    """Return the most that a payment intent or a charge can ever have had to refund.
+
+    That is what was authorised, of which a part may be captured later, or what was captured, which may be more (overcapture).
+    """
+    captured = payment["amount_received"] if payment["object"] == "payment_intent" else payment["amount_captured"]
+    return read_amount(max(payment["amount"], captured), payment["currency"])
 
 
 def subscription_state(subscription: Mapping[str, Any]) -> SubscriptionState:

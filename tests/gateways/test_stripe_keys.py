@@ -16,7 +16,7 @@ from tests.gateways.stub import stub_server
 from tests.gateways.test_stripe import SandboxRig
 
 CAPTURED = Money(1820, "EUR")
-INTENT = {"id": "pi_1", "object": "payment_intent", "amount": 1820, "currency": "eur"}
+INTENT = {"id": "pi_1", "object": "payment_intent", "amount": 1820, "amount_received": 1820, "currency": "eur"}
 TOO_MUCH = {"type": "invalid_request_error", "message": "Refund amount (€18.21) is greater than charge amount (€18.20)", "param": "amount"}
 REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -84,9 +84,19 @@ def test_a_key_that_keeps_an_error_of_its_own_is_burnt_too() -> None:
     assert (verdict.kind, verdict.code) == (AnswerKind.DEFINITIVE_NO, KEY_BURNT)
 
 
-def test_more_than_the_gateway_ever_authorised_is_sent_whatever_our_books_say() -> None:
-    _verdict, sent = burn_against((*error(400, **TOO_MUCH), REPLAYED), intent={**INTENT, "amount": 9900})
+@pytest.mark.parametrize(("authorised", "received"), [(9900, 0), (9900, 1820), (1820, 9900)])
+def test_more_than_the_gateway_ever_had_is_sent_whatever_our_books_say(authorised: int, received: int) -> None:
+    intent = {**INTENT, "amount": authorised, "amount_received": received}
+    _verdict, sent = burn_against((*error(400, **TOO_MUCH), REPLAYED), intent=intent)
     assert sent == ["9901"]
+
+
+def test_a_key_for_a_charge_of_an_old_integration_is_burnt_too(rig: SandboxRig) -> None:
+    rig.pay(CAPTURED)
+    (charge,) = rig.sandbox.get("state")["charges"]
+    command = command_for(charge["id"], Money(500, "EUR"))
+    assert rig.gateway.burn(command, CAPTURED).code == KEY_BURNT
+    assert rig.gateway.refund(command).code == "idempotency_error"
 
 
 def test_nothing_is_sent_for_a_payment_in_another_currency() -> None:
