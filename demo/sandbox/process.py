@@ -87,11 +87,11 @@ class SandboxServer:
         self._end(lambda process: process.kill())
 
     def get(self, path: str, /) -> Any:
-        """Read from the sandbox's own endpoints: "health", "state"."""
+        """Read from the sandbox's own endpoints; `admin` lists them."""
         return self._ask(urllib.request.Request(f"{self.url}/_sandbox/{path}"))
 
     def post(self, path: str, /, **wish: Any) -> Any:
-        """Steer it: "payments", "faults", "faults/clear", "refunds/re_…/settle", "refunds/re_…/fail", "clock", "reset"."""
+        """Steer it by the sandbox's own endpoints; `admin` lists them."""
         body = json.dumps(wish).encode()
         return self._ask(urllib.request.Request(f"{self.url}/_sandbox/{path}", body, {"Content-Type": "application/json"}))
 
