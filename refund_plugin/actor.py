@@ -26,6 +26,7 @@ class Action(StrEnum):
     DECLINE = "decline_refunds"
     ASK_EVIDENCE = "ask_evidence"
     MANAGE_BRAKE = "manage_brake"
+    VIEW_BOOKS = "view_books"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Settings:
             currency, None means no ceiling), for example `{"mode": "automatic", "hour": {"EUR": 200000}}`. Without it: automatic,
             up to about 1,000 euro an hour and 5,000 a day.
         access_handler: dotted path of a function that locks and unlocks what customers bought; empty means there is none.
+        credit_note_prefix: how the numbers of credit notes begin; `{year}` in it begins a new series each year.
         trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
         graphql_max_depth, graphql_max_tokens: limits on a query.
         graphql_max_body_bytes: largest request body accepted by the GraphQL door.
@@ -89,6 +90,7 @@ class Settings:
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     brake: Mapping[str, object] = field(default_factory=dict)
     access_handler: str = ""
+    credit_note_prefix: str = "CN-{year}-"
     trusted_proxies: int = 0
     graphql_max_depth: int = 10
     graphql_max_tokens: int = 600

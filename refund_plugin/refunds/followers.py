@@ -1,4 +1,4 @@
-"""What follows the money inside this room: access to what was bought, the comparison of the books, what the law wants."""
+"""What follows the money inside this room: access to what was bought, credit notes, the comparison of the books, the law's days."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from refund_plugin import duties
 from refund_plugin.events.services import subscribe
 from refund_plugin.refunds import law
 from refund_plugin.refunds.access import services as access
-from refund_plugin.refunds.ledger import verify
+from refund_plugin.refunds.ledger import credit_notes, verify
 
 
 def register() -> None:
@@ -15,3 +15,5 @@ def register() -> None:
     duties.register_duty("reimburse_by", law.warn_of_due, every_seconds=law.EVERY_SECONDS)
     duties.register_duty("access", access.tell_stores)
     subscribe(access.NAME, access.KINDS, access.on_event)
+    duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)
+    subscribe(credit_notes.NAME, credit_notes.KINDS, credit_notes.on_event)

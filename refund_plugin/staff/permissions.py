@@ -10,7 +10,14 @@ from wagtail.permissions import register_permission_policy
 from refund_plugin.actor import Action
 from refund_plugin.refunds.models import RefundRequest
 
-ACTIONS: tuple[Action, ...] = (Action.VIEW_CASES, Action.APPROVE, Action.DECLINE, Action.ASK_EVIDENCE, Action.MANAGE_BRAKE)
+ACTIONS: tuple[Action, ...] = (
+    Action.VIEW_CASES,
+    Action.APPROVE,
+    Action.DECLINE,
+    Action.ASK_EVIDENCE,
+    Action.MANAGE_BRAKE,
+    Action.VIEW_BOOKS,
+)
 _CODENAMES = frozenset(action.value for action in ACTIONS)
 
 

@@ -75,6 +75,7 @@ class LedgerEntry(models.Model):
         verbose_name_plural = _("ledger entries")
         ordering = ["id"]
         default_permissions = ()
+        permissions = [("view_books", _("Can see the books of refunds and download them"))]
         constraints = [
             models.CheckConstraint(condition=Q(debit_minor=0) | Q(credit_minor=0), name="refund_ledger_one_side"),
             models.CheckConstraint(condition=Q(debit_minor__gt=0) | Q(credit_minor__gt=0), name="refund_ledger_amount"),

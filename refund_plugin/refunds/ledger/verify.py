@@ -17,7 +17,7 @@ from django.db.models import Model
 
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
 from refund_plugin.refunds.alerts import raise_alert
-from refund_plugin.refunds.ledger.models import LedgerEntry
+from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Allocation, Refund
 from refund_plugin.refunds.states import GONE, HELD
 
@@ -93,6 +93,8 @@ _TABLES = {
     "refunds": Refund._meta.db_table,
     "allocations": Allocation._meta.db_table,
     "entries": LedgerEntry._meta.db_table,
+    "series": CreditNoteSeries._meta.db_table,
+    "notes": CreditNote._meta.db_table,
     "held": _quoted(HELD),
     "gone": _quoted(GONE),
     # where a refund's amount stands while its money has not moved, whether it is on its way, failed or was canceled
@@ -250,6 +252,33 @@ COMPARISONS: tuple[Comparison, ...] = (
         FROM {entries} AS entry JOIN {refunds} AS refund ON refund.id = entry.refund_id
         WHERE {scope} AND (entry.currency <> refund.currency OR entry.store_id <> refund.store_id)
         GROUP BY entry.refund_id
+        """,
+        "refund.store_id",
+    ),
+    Comparison(
+        "credit note series",
+        ("numbers given out", "highest number"),
+        """
+        SELECT series.id AS subject, last_number AS stored0, COUNT(note.id) AS derived0,
+            last_number AS stored1, COALESCE(MAX(note.number), 0) AS derived1
+        FROM {series} AS series LEFT JOIN {notes} AS note ON note.series_id = series.id
+        WHERE {scope} GROUP BY series.id, last_number
+        """,
+        "series.store_id",
+    ),
+    Comparison(
+        "credit notes of refund",
+        ("amount", "tax"),
+        # a document and its correction cancel each other out
+        """
+        SELECT refund.id AS subject,
+            noted AS stored0, CASE WHEN documents - 2 * (documents / 2) = 1 THEN amount_minor ELSE 0 END AS derived0,
+            noted_tax AS stored1, CASE WHEN documents - 2 * (documents / 2) = 1 THEN COALESCE(tax, 0) ELSE 0 END AS derived1
+        FROM {refunds} AS refund
+        JOIN (SELECT refund_id, COUNT(*) AS documents, SUM(gross_minor) AS noted, SUM(tax_minor) AS noted_tax
+            FROM {notes} GROUP BY refund_id) AS note ON note.refund_id = refund.id
+        LEFT JOIN (SELECT refund_id, SUM(tax_minor) AS tax FROM {allocations} GROUP BY refund_id) AS part ON part.refund_id = refund.id
+        WHERE {scope}
         """,
         "refund.store_id",
     ),

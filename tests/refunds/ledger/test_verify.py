@@ -102,8 +102,10 @@ def test_whatever_happens_to_refunds_everything_agrees(policy, steps):
     purchase = make_purchase(lines=[EBOOK, COURSE, LICENCE], payments=[4000, 3207])
     first, second, third = purchase.lines.all()
     requests = [ask(purchase, {first: 1, second: 1}), ask(purchase, {third: 2})]
+    refunds: list[Refund] = []
     for what, number in steps:
-        refunds = list(Refund.objects.filter(payment__purchase=purchase).order_by("created_at", "pk"))
+        new = Refund.objects.filter(payment__purchase=purchase).exclude(pk__in=[refund.pk for refund in refunds])
+        refunds += new.order_by("payment_id", "amount_minor")
         try:
             happen(what, number, refunds[number % len(refunds)], requests[number % 2])
         except (NotFound, WrongState, ExceedsBalance):
@@ -220,7 +222,7 @@ def test_only_the_chosen_store_is_compared(paid):
 def test_the_number_of_statements_does_not_depend_on_the_rows(paid, django_assert_num_queries):
     for _number in range(3):
         ask(make_purchase())
-    with django_assert_num_queries(15):  # eight comparisons, totals, four counts, a savepoint and its end
+    with django_assert_num_queries(17):  # ten comparisons, totals, four counts, a savepoint and its end
         verify()
 
 
