@@ -37,6 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
 
 
+@pytest.fixture(autouse=True)
+def fresh_versions() -> None:
+    """Forget policy versions of the test before, whose rows are gone while their ids are used again."""
+    from refund_plugin.policies.queries import version_named  # Django is not ready when this file is read
+
+    version_named.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Drive Debian's Chromium instead of one that Playwright would download."""

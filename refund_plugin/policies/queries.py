@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Concat
 
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.rules import Clause, PolicyDocument, clause_kinds, load_document
@@ -28,6 +29,20 @@ def version_in_force(*, store_id: int, at: datetime) -> PolicyVersion | None:
     None when the store had no policy then; a person decides such purchases.
     """
     return PolicyVersion.objects.filter(in_force(at), policy__store_id=store_id).select_related("policy").order_by("-number").first()
+
+
+def name_in_force() -> Subquery:
+    """Return an annotation for purchases: which version is in force for them, as `version_named` takes it."""
+    at = OuterRef("purchased_at")
+    open_then = Q(closed_at__isnull=True) | Q(closed_at__gt=at)
+    versions = PolicyVersion.objects.filter(open_then, effective_from__lte=at, policy__store_id=OuterRef("store_id"))
+    return Subquery(versions.order_by("-number").values(name=Concat(Cast("pk", CharField()), Value(":"), "hash"))[:1])
+
+
+@lru_cache(maxsize=64)
+def version_named(name: str) -> PolicyVersion:
+    """Return a version by its `name_in_force`; versions never change what they say, so each is read once per process."""
+    return PolicyVersion.objects.select_related("policy").get(pk=int(name.partition(":")[0]))
 
 
 def load_version(version: PolicyVersion) -> PolicyDocument:

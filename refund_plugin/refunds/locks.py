@@ -14,6 +14,8 @@ from django.db.models.functions import Now
 from refund_plugin import clock
 from refund_plugin.errors import NotFound
 from refund_plugin.orders.models import Payment, Purchase
+from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.policies.queries import name_in_force, version_named
 from refund_plugin.refunds.models import Refund, RefundRequest
 
 Row = TypeVar("Row", bound=Model)
@@ -40,17 +42,25 @@ def lock_purchase(purchase_id: int) -> Purchase:
         raise NotFound from None
 
 
-def lock_purchase_with_brake(purchase_id: int) -> tuple[Purchase, datetime]:
-    """Lock a purchase and read its store's brake with it (unlocked), in one statement; also return the database's time.
+def lock_purchase_for_request(purchase_id: int) -> tuple[Purchase, PolicyVersion | None, datetime]:
+    """Lock a purchase and read (unlocked) its store's brake with it, in one statement.
+
+    Returns:
+        The purchase, the policy version in force for it, and the database's time.
 
     Raises:
         NotFound: no such purchase.
     """
-    rows = for_update(Purchase.objects.all()).select_related("store__automatic_money", "customer").annotate(read_at=Now())
+    rows = (
+        for_update(Purchase.objects.all())
+        .select_related("store__automatic_money", "customer")
+        .annotate(read_at=Now(), version=name_in_force())
+    )
     purchase = rows.filter(pk=purchase_id).first()
     if purchase is None:
         raise NotFound
-    return purchase, clock.of_database(purchase.read_at)
+    version = version_named(purchase.version) if purchase.version else None
+    return purchase, version, clock.of_database(purchase.read_at)
 
 
 def lock_request(request_id: UUID) -> RefundRequest:

@@ -100,12 +100,15 @@ class Quote:
         return Money(sum(payment.left.minor // self.step * self.step for payment in self.payments), self.purchase.currency)
 
 
-def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None = None, now: datetime) -> Quote:
+def quote_purchase(
+    *, purchase: Purchase, quantities: Mapping[int, int] | None = None, version: PolicyVersion | None = None, now: datetime
+) -> Quote:
     """Judge the lines of a purchase; changes nothing.
 
     Args:
         purchase: with its store loaded.
         quantities: units asked for by line id; only these lines are judged. All lines, with all that is left, when omitted.
+        version: the one in force for the purchase, where the caller has read it already.
         now: UTC.
     Raises:
         InvalidInput: a line of another purchase, or a quantity below one.
@@ -117,7 +120,7 @@ def quote_purchase(*, purchase: Purchase, quantities: Mapping[int, int] | None =
         check_quantities(lines=[line for line, _usage in lines], quantities=quantities)
         lines = [(line, usage) for line, usage in lines if line.pk in quantities]
     payments = sendable_payments(purchase)
-    version = version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
+    version = version or version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
     document = load_version(version) if version else NO_POLICY
     facts = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, now=now)
     step = amount_step(payments=payments, currency=purchase.currency)

@@ -113,60 +113,84 @@ def allocate_parts(*, grants: Sequence[LineGrant], amounts: Sequence[int]) -> li
     return result
 
 
-def hold_lines(parts: Sequence[Part]) -> None:
-    """Hold amounts and quantities on lines, all or nothing, in one guarded update.
+def hold(parts: Sequence[Part], amounts: Mapping[int, int]) -> None:
+    """Hold amounts and quantities on lines, and minor units on payments (by id): all or nothing, by guarded updates.
 
     Raises:
-        ExceedsBalance: another request was faster on one of the lines.
+        ExceedsBalance: another request was faster on one of the lines or payments.
     """
     more: dict[int, tuple[int, int, int]] = {}
     for part in parts:
         gross, quantity, tax = more.get(part.line.pk, (0, 0, 0))
         more[part.line.pk] = gross + part.gross_minor, quantity + part.quantity, tax + part.tax_minor
-    guard = (
-        "kept.held_minor + kept.gone_minor + more.held_minor <= kept.paid_minor"
-        " AND kept.held_quantity + kept.gone_quantity + more.held_quantity <= kept.quantity"
+    lines = GuardedAddition(
+        PurchaseLine,
+        ("held_minor", "held_quantity", "refunded_tax_minor"),
+        more,
+        guard="kept.held_minor + kept.gone_minor + more.held_minor <= kept.paid_minor"
+        " AND kept.held_quantity + kept.gone_quantity + more.held_quantity <= kept.quantity",
     )
-    if add_to_rows(PurchaseLine, ("held_minor", "held_quantity", "refunded_tax_minor"), more, guard=guard) != len(more):
+    payments = GuardedAddition(
+        Payment,
+        ("held_minor",),
+        {pk: (amount,) for pk, amount in amounts.items()},
+        guard="kept.held_minor + kept.gone_minor + kept.disputed_minor - kept.over_minor + more.held_minor <= kept.captured_minor",
+    )
+    held_lines, held_payments = add_to_rows(lines, payments)
+    if held_lines != len(more):
         raise ExceedsBalance(field="lines")
-
-
-def hold_payments(amounts: Mapping[int, int]) -> None:
-    """Hold minor units on payments (by id), all or nothing, in one guarded update.
-
-    Raises:
-        ExceedsBalance: another request was faster on one of the payments.
-    """
-    committed = "kept.held_minor + kept.gone_minor + kept.disputed_minor - kept.over_minor"
-    guard = f"{committed} + more.held_minor <= kept.captured_minor"
-    if add_to_rows(Payment, ("held_minor",), {pk: (amount,) for pk, amount in amounts.items()}, guard=guard) != len(amounts):
+    if held_payments != len(amounts):
         raise ExceedsBalance
 
 
-def add_to_rows(model: type[Model], columns: Sequence[str], more: Mapping[int, Sequence[int]], *, guard: str) -> int:
-    """Raise columns of rows, each row by numbers of its own, in one statement; return how many rows passed the guard.
+@dataclass(frozen=True, slots=True)
+class GuardedAddition:
+    """Raise columns of rows, each row by numbers of its own.
 
     Written by hand: the ORM gives rows their own numbers only by a CASE for every column, which costs it milliseconds to
     build, and every request for a refund comes by here.
 
-    Args:
+    Attributes:
         more: by primary key, what is added to each of `columns`.
         guard: SQL over the row as it is (`kept.column`) and what is added to it (`more.column`).
     """
-    if not more:
-        return 0
-    row = f"({', '.join(['%s'] * (1 + len(columns)))})"
-    names = ", ".join(f"column{number} AS {name}" for number, name in enumerate(("id", *columns), start=1))
-    sums = ", ".join(f"{column} = kept.{column} + more.{column}" for column in columns)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS kept SET {sums}"
-            f" FROM (SELECT {names} FROM (VALUES {', '.join([row] * len(more))}) AS given) AS more"
-            f" WHERE kept.id = more.id AND {guard}",
-            [number for pk, numbers in more.items() for number in (pk, *numbers)],
+
+    model: type[Model]
+    columns: Sequence[str]
+    more: Mapping[int, Sequence[int]]
+    guard: str
+
+    def sql(self) -> str:
+        """Return the statement, with a placeholder for each of `values`."""
+        row = f"({', '.join(['%s'] * (1 + len(self.columns)))})"
+        names = ", ".join(f"column{number} AS {name}" for number, name in enumerate(("id", *self.columns), start=1))
+        sums = ", ".join(f"{column} = kept.{column} + more.{column}" for column in self.columns)
+        return (
+            f"UPDATE {connection.ops.quote_name(self.model._meta.db_table)} AS kept SET {sums}"
+            f" FROM (SELECT {names} FROM (VALUES {', '.join([row] * len(self.more))}) AS given) AS more"
+            f" WHERE kept.id = more.id AND {self.guard}"
         )
-        changed: int = cursor.rowcount
-    return changed
+
+    def values(self) -> list[int]:
+        """Return the numbers of the statement."""
+        return [number for pk, numbers in self.more.items() for number in (pk, *numbers)]
+
+
+def add_to_rows(lines: GuardedAddition, payments: GuardedAddition) -> tuple[int, int]:
+    """Make both additions, in one statement where the database can; return how many rows of each passed their guard."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                f"WITH held_lines AS ({lines.sql()} RETURNING 1), held_payments AS ({payments.sql()} RETURNING 1)"
+                " SELECT (SELECT count(*) FROM held_lines), (SELECT count(*) FROM held_payments)",
+                [*lines.values(), *payments.values()],
+            )
+            counted: tuple[int, int] = cursor.fetchone()
+            return counted
+        cursor.execute(lines.sql(), lines.values())
+        changed = cursor.rowcount
+        cursor.execute(payments.sql(), payments.values())
+        return changed, cursor.rowcount
 
 
 def do_reserve(
@@ -189,8 +213,7 @@ def do_reserve(
     by_id = {payment.pk: payment for payment in payments}
     chosen = split_over_payments(total_minor=total, left=[(payment.pk, payment.left.minor) for payment in payments], step=step)
     parts = allocate_parts(grants=grants, amounts=[amount for _payment, amount in chosen])
-    hold_lines([part for group in parts for part in group])
-    hold_payments(dict(chosen))
+    hold([part for group in parts for part in group], dict(chosen))
     refunds = Refund.objects.bulk_create(
         new_refund(
             request=request,

@@ -20,7 +20,7 @@ from refund_plugin.refunds.checks import check_reason
 from refund_plugin.refunds.ledger.services import post, superseded
 from refund_plugin.refunds.locks import lock_refund
 from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin, RefundRequest
-from refund_plugin.refunds.reserve import Part, allocation_of, hold_lines, hold_payments, new_refund
+from refund_plugin.refunds.reserve import Part, allocation_of, hold, new_refund
 from refund_plugin.refunds.states import OVER, RefundState
 
 
@@ -98,8 +98,7 @@ def do_supersede(failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str
         for allocation in failed.allocations.select_related("line")
     ]
     with transaction.atomic():  # all or nothing, also where the caller goes on without a successor
-        hold_lines(parts)
-        hold_payments({failed.payment_id: failed.amount_minor})
+        hold(parts, {failed.payment_id: failed.amount_minor})
     successor = new_refund(
         request=failed.request, decision=failed.decision, payment=failed.payment, amount=failed.amount, origin=origin, now=now
     )

@@ -27,7 +27,7 @@ from refund_plugin.refunds.checks import (
     check_text,
 )
 from refund_plugin.refunds.law import reimburse_by
-from refund_plugin.refunds.locks import lock_purchase_with_brake, lock_request
+from refund_plugin.refunds.locks import lock_purchase_for_request, lock_request
 from refund_plugin.refunds.models import (
     Decision,
     DecisionOutcome,
@@ -86,9 +86,9 @@ def request_refund(
         raise NotAllowed  # what the policy approves moves money at once
     try:
         with transaction.atomic(durable=True):
-            purchase, read_at = lock_purchase_with_brake(purchase_id)
+            purchase, version, read_at = lock_purchase_for_request(purchase_id)
             check_owns(purchase=purchase, by=by)
-            quote = quote_purchase(purchase=purchase, quantities=lines, now=now)
+            quote = quote_purchase(purchase=purchase, quantities=lines, version=version, now=now)
             outcome = DecisionOutcome.REVIEW if to_review else judge(quote, wants_person=wants_person or withdrawal)
             held_back = _do_brake(quote, outcome, at=read_at, now=now)
             outcome = DecisionOutcome.REVIEW if held_back else outcome
