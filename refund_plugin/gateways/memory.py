@@ -46,7 +46,7 @@ _NOT_EXECUTING: dict[Misbehaviour, GatewayAnswer] = {
     "timeout_before_commit": _NO_ANSWER,
     "refused_connection": GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="connection_failed"),
     "bad_key": GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="http_401", hold=True),
-    "rate_limited": GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="http_429", retry_after_seconds=1),
+    "rate_limited": GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="rate_limit", retry_after_seconds=1),
 }
 _TAKES_MONEY = (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
 

@@ -160,7 +160,7 @@ def answer_to_error(error: stripe.StripeError) -> GatewayAnswer:
     said = error.json_body.get("error") if isinstance(error.json_body, dict) else None
     said = said if isinstance(said, dict) else {}
     status, error_type = error.http_status, str(said.get("type") or "")
-    code = str(said.get("code") or error_type or f"http_{status}")
+    code = str(said.get("code") or ("rate_limit" if status == 429 else error_type) or f"http_{status}")
     hold, retry_after = False, None
     if status in (401, 403):
         kind, hold = AnswerKind.NOT_EXECUTED, True

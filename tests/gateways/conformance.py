@@ -94,6 +94,11 @@ class GatewayConformance:
         assert (answer.kind, answer.hold) == (AnswerKind.NOT_EXECUTED, hold)
         assert rig.refunds_of(payment) == 0
 
+    def test_a_rate_limit_is_called_one(self, rig: Rig) -> None:
+        payment = rig.pay(Money(1820, "EUR"))
+        rig.misbehave("rate_limited")
+        assert rig.gateway.refund(command_for(payment, Money(100, "EUR"))).code == "rate_limit"
+
     @pytest.mark.parametrize("end", [AnswerKind.SUCCEEDED, AnswerKind.FAILED])
     def test_a_pending_refund_ends_later(self, rig: Rig, end: AnswerKind) -> None:
         payment = rig.pay(Money(1820, "EUR"), refunds_pend=True)
