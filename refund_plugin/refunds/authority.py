@@ -54,8 +54,12 @@ def check_not_own(*, request: RefundRequest, by: Actor) -> None:
     Raises:
         NotAllowed: the purchase is the acting user's, or was made with their address.
     """
-    user_id = request.purchase.user_id
-    bought_signed_in = user_id is not None and by.id == str(user_id)
-    bought_as_guest = bool(by.email) and by.email == request.customer.email
-    if by.kind == ActorKind.STAFF and (bought_signed_in or bought_as_guest):
+    if is_own(purchase=request.purchase, by=by):
         raise NotAllowed(_("This is your own request: a colleague has to decide it."))
+
+
+def is_own(*, purchase: Purchase, by: Actor) -> bool:
+    """Tell whether a member of staff bought this, signed in or with their address."""
+    bought_signed_in = purchase.user_id is not None and by.id == str(purchase.user_id)
+    bought_as_guest = bool(by.email) and by.email == purchase.customer.email
+    return by.kind == ActorKind.STAFF and (bought_signed_in or bought_as_guest)

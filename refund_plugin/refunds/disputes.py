@@ -31,8 +31,8 @@ from refund_plugin.refunds.outcomes import GATEWAY, do_apply, stop_unsent
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundEvent, RefundState
+from refund_plugin.refunds.timeline import STOPPED_BY_DISPUTE
 
-CODE = "dispute"  # the failure code of a refund that a dispute stopped
 _EVENT = {
     DisputeOutcome.OPEN: events.DISPUTE_OPENED,
     DisputeOutcome.WON: events.DISPUTE_WON,
@@ -183,9 +183,8 @@ def _do_count(payment: Payment, before: Dispute | None, after: Dispute, *, now: 
     stopped = 0
     for refund in balances.refunds.values():
         payment = refund.payment  # the same row, and the object that the balances write
-        was_owed = refund.owed
-        if do_apply(balances, refund, RefundEvent.CANCEL, actor=GATEWAY, now=now, code=CODE) == RefundState.CANCELED and was_owed:
-            stopped += 1
+        became = do_apply(balances, refund, RefundEvent.CANCEL, actor=GATEWAY, now=now, code=STOPPED_BY_DISPUTE)
+        stopped += became == RefundState.CANCELED
     over_before = payment.over_minor
     payment.disputed_minor += after.counted_minor - counted
     payment.over_minor = over_of(payment)
@@ -265,7 +264,7 @@ def _why(dispute: Dispute, number: str, stopped: int) -> str:
         return f"{dispute.amount} of order {number} is disputed ({dispute.reason}){due}; {stopped} refunds were stopped"
     if dispute.outcome == DisputeOutcome.LOST:
         return f"the dispute about {dispute.amount} of order {number} is lost: the bank keeps the money"
-    canceled = Refund.objects.filter(payment=dispute.payment_id, state=RefundState.CANCELED, failure_code=CODE).count()
+    canceled = Refund.objects.filter(payment=dispute.payment_id, state=RefundState.CANCELED, failure_code=STOPPED_BY_DISPUTE).count()
     if dispute.outcome == DisputeOutcome.WON and canceled:
         return f"the dispute about order {number} is won; {canceled} refunds that it stopped may be asked for again"
     return ""

@@ -103,7 +103,7 @@ def record_external(*, payment_id: int, answer: GatewayAnswer, told_at: datetime
 
 def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_at: datetime, now: datetime) -> Refund:
     """Add the row to a locked payment and count its money. A failed one is kept too: an older word about it must find its end."""
-    refund_id = uuid.uuid4()
+    refund_id, database_now = uuid.uuid4(), clock.database_now()
     after = _STATE_OF[answer.kind]
     refund = Refund(
         id=refund_id,
@@ -122,7 +122,8 @@ def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_a
         trace_reference=answer.trace_reference,
         failure_code=answer.code[:80] if after in (RefundState.FAILED, RefundState.CANCELED) else "",
         failure_message=answer.message[:500],
-        due_at=clock.database_now() + timedelta(seconds=ASK_SECONDS),
+        due_at=database_now + timedelta(seconds=ASK_SECONDS),
+        reserved_at=database_now,
         created_at=told_at,
         settled_at=None if after in HELD else now,
     )

@@ -113,6 +113,7 @@ def status_tag(state: str, settlement: Settlement) -> tuple[str, str]:
         return {
             Settlement.COMPLETE: (_("Refunded"), "yes"),
             Settlement.NEEDS_PERSON: (_("Delayed"), "part"),
+            Settlement.STOPPED: (_("With your bank"), "part"),
         }.get(settlement, (_("On its way"), "wait"))
     return {
         RequestState.DECLINED: (_("Declined"), "no"),
@@ -129,6 +130,7 @@ def status_headline(timeline: Timeline, *, amount: str, where: str) -> str:
         "sending": _("%(amount)s are on their way to %(where)s"),
         "refunded": _("%(amount)s went back to %(where)s"),
         "needs_person": _("Your %(amount)s are taking longer than usual"),
+        "disputed": _("Your bank decides about this payment"),
         RequestState.DECLINED: _("We cannot refund this"),
         RequestState.CANCELED: _("You took this request back"),
         RequestState.NEEDS_EVIDENCE: _("We need an answer from you"),
