@@ -52,7 +52,7 @@ class AutomaticForm(forms.Form):
                 gettext("One request, in %(currency)s") % {"currency": currency},
                 currency,
                 brake.limit_minor.get(currency),
-                help_text=gettext("Above it, a person decides. Empty: no limit."),
+                help_text=gettext("Empty: no limit."),
             )
             for per in Per:
                 default = default_ceiling(currency, per)
