@@ -44,6 +44,8 @@ class Settings:
         rate_per_second: calls to one endpoint of an account in a second, all workers together; 0 means no limit.
         breaker_failures: timeouts and server errors in a row after which an account is left alone for a while.
         breaker_seconds: how long, the first time; it doubles while the gateway stays silent, up to two minutes.
+        reconcile_hours: how often the gateway's listing is compared with ours; 0 means only when somebody starts it.
+        reconcile_days: how far back it is read.
         sweep_seconds: how often the periodic sweep looks for work nobody rang for.
         doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
         retry_base_seconds, retry_max_seconds: backoff between attempts.
@@ -80,6 +82,8 @@ class Settings:
     rate_per_second: float = 25.0
     breaker_failures: int = 8
     breaker_seconds: float = 10.0
+    reconcile_hours: int = 24
+    reconcile_days: int = 35
     sweep_seconds: int = 5
     doorbell_timeout_seconds: float = 0.5
     retry_base_seconds: float = 2.0

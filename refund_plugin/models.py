@@ -11,6 +11,7 @@ from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
+from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
@@ -29,6 +30,7 @@ __all__ = [
     "Delivery",
     "Dispute",
     "Event",
+    "Finding",
     "GatewayAccount",
     "Heartbeat",
     "LedgerEntry",
@@ -40,6 +42,7 @@ __all__ = [
     "Purchase",
     "PurchaseLine",
     "RateSlot",
+    "ReconciliationRun",
     "Refund",
     "RefundRequest",
     "RequestLine",

@@ -1,0 +1,233 @@
+"""Read an account's listing page by page, record what it tells, and keep what differs.
+
+A page is one step: its cursor is committed after its refunds were recorded, so a run that was killed goes on where it was, and a
+page read twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+
+from refund_plugin import clock
+from refund_plugin.conf import settings
+from refund_plugin.errors import GatewayMisconfigured
+from refund_plugin.gateways.answers import ListedRefund, RefundPage
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.limiter import take_slots
+from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.gateways.services import gateway_for
+from refund_plugin.refunds.alerts import raise_alert
+from refund_plugin.refunds.externals import Seen, record_seen
+from refund_plugin.refunds.models import Refund, RefundOrigin
+from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
+from refund_plugin.refunds.states import RefundState
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 120
+MAX_FAILURES = 10
+# a listing may lag behind, and what was made while it was read may be on neither page
+MARGIN = timedelta(hours=1)
+RUNS_BEFORE_ALERT = 2
+
+
+def start_run(*, account: GatewayAccount, now: datetime, since: datetime | None = None, started_by: str = "") -> ReconciliationRun:
+    """Start to compare, unless a run of this account is under way; that one is returned then.
+
+    Args:
+        since: UTC; `RECONCILE_DAYS` before now when omitted.
+        started_by: a name for people; empty for the schedule.
+        now: UTC.
+    """
+    since = since or now - timedelta(days=settings().reconcile_days)
+    try:
+        with transaction.atomic():
+            return ReconciliationRun.objects.create(account=account, since=since, started_by=started_by[:200], started_at=now)
+    except IntegrityError:
+        return ReconciliationRun.objects.get(account=account, state=RunState.RUNNING)
+
+
+def reconcile_due(now: datetime) -> int:
+    """Start what is due by `RECONCILE_HOURS` and read one page of each run; the sweep's duty.
+
+    Returns:
+        How many pages were read.
+    """
+    hours = settings().reconcile_hours
+    for account in GatewayAccount.objects.filter(slug__in=settings().gateways, on_hold=False):
+        if hours and not account.reconciliations.filter(started_at__gt=now - timedelta(hours=hours)).exists():
+            start_run(account=account, now=now)
+    running = ReconciliationRun.objects.filter(state=RunState.RUNNING).values_list("pk", flat=True)
+    return sum(advance_run(run_id, now=now) for run_id in running)
+
+
+def advance_run(run_id: int, *, now: datetime) -> bool:
+    """Read the next page of a run; tell whether one was read. Nobody else reads the run meanwhile."""
+    database_now = clock.database_now()
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=database_now)
+    claimed = ReconciliationRun.objects.filter(free, pk=run_id, state=RunState.RUNNING)
+    lease = database_now + timedelta(seconds=LEASE_SECONDS)
+    if not claimed.update(lease_until=lease):
+        return False
+    run = ReconciliationRun.objects.select_related("account").get(pk=run_id)
+    page = _read_page(run)
+    if isinstance(page, GatewayAnswer):
+        _note_failure(run, page.code, now=now)
+        return False
+    counts, differing = _record_page(run, page, asked_at=now)
+    with transaction.atomic():
+        mine = ReconciliationRun.objects.select_for_update().filter(pk=run.pk, lease_until=lease, state=RunState.RUNNING).first()
+        if mine is None:
+            return False  # too slow: somebody else reads this page, and what we recorded they record again
+        mine.counts = dict(Counter(mine.counts) + counts)
+        mine.pages, mine.failures, mine.last_error = mine.pages + 1, 0, ""
+        mine.cursor, mine.lease_until = page.cursor, None
+        mine.reached = page.items[-1].created if page.items else mine.reached
+        _keep_findings(mine, differing, now=now)
+        if not page.cursor:
+            _finish(mine, now=now)
+        mine.save()
+    return True
+
+
+def _read_page(run: ReconciliationRun) -> RefundPage | GatewayAnswer:
+    try:
+        gateway = gateway_for(run.account)
+    except GatewayMisconfigured as error:
+        return GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="misconfigured", message=str(error))
+    [delay] = take_slots(run.account, SlotKind.READ, 1)
+    time.sleep(max(0.0, delay))
+    return gateway.list_refunds(created_after=run.since, cursor=run.cursor)
+
+
+def _record_page(run: ReconciliationRun, page: RefundPage, *, asked_at: datetime) -> tuple[Counter[str], list[Finding]]:
+    """Record what a page shows; return what it counts, and what differs even after it was recorded."""
+    seen = [
+        Seen(
+            gateway_payment_id=item.gateway_payment_id,
+            refund_id=item.refund_id,
+            installation=item.installation,
+            answer=item.answer,
+            told_at=asked_at,
+        )
+        for item in page.items
+    ]
+    before = _states(run.account, page.items)
+    known = record_seen(account=run.account, seen=seen, now=asked_at)
+    after = _states(run.account, page.items)
+    counts: Counter[str] = Counter(listed=len(page.items))
+    differing: list[Finding] = []
+    for item, is_known in zip(page.items, known, strict=True):
+        name = item.gateway_refund_id
+        refund = after.get(name)
+        ours = refund is not None and refund.origin != RefundOrigin.EXTERNAL
+        counts["ours" if ours else "external" if refund is not None else "foreign"] += 1
+        if is_known and _state(before.get(name)) != _state(refund):
+            counts["news"] += 1
+        if refund is None and is_known and item.refund_id is not None and item.installation == settings().installation:
+            differing.append(_finding(run, FindingKind.UNKNOWN_HERE, item, refund=None, ours=""))
+        elif refund is not None and (item.answer.amount != refund.amount or item.answer.kind.value != refund.state):
+            differing.append(_finding(run, FindingKind.DIFFERS, item, refund=refund, ours=f"{refund.amount} {refund.state}"))
+    Refund.objects.filter(pk__in=[refund.pk for refund in after.values()]).update(seen_at=clock.database_now())
+    return counts, differing
+
+
+def _states(account: GatewayAccount, items: Sequence[ListedRefund]) -> dict[str, Refund]:
+    names = [item.gateway_refund_id for item in items]
+    rows = Refund.objects.filter(account=account, livemode=account.livemode, gateway_refund_id__in=names)
+    return {row.gateway_refund_id: row for row in rows}
+
+
+def _state(refund: Refund | None) -> str:
+    return refund.state if refund is not None else ""
+
+
+def _finding(run: ReconciliationRun, kind: FindingKind, item: ListedRefund, *, refund: Refund | None, ours: str) -> Finding:
+    theirs = f"{item.answer.amount} {item.answer.kind.value}"
+    return Finding(
+        run=run, account=run.account, kind=kind, refund=refund, gateway_refund_id=item.gateway_refund_id, ours=ours, theirs=theirs
+    )
+
+
+def _keep_findings(run: ReconciliationRun, findings: Sequence[Finding], *, now: datetime) -> None:
+    """Keep each difference once while it is open, and alert when it stays."""
+    for finding in findings:
+        same = Finding.objects.filter(account=run.account, kind=finding.kind, gateway_refund_id=finding.gateway_refund_id)
+        known = same.filter(resolved_at__isnull=True).first()
+        if known is None:
+            finding.found_at = now
+            finding.save(force_insert=True)
+            runs = 1
+        else:
+            runs = known.runs + (known.run_id != run.pk)
+            same.filter(pk=known.pk).update(run=run, runs=runs, ours=finding.ours, theirs=finding.theirs)
+        if runs >= (RUNS_BEFORE_ALERT if finding.kind == FindingKind.MISSING else 1):
+            _alert(finding, now=now)
+
+
+def _alert(finding: Finding, *, now: datetime) -> None:
+    label = FindingKind(finding.kind).label
+    raise_alert(
+        kind=f"reconcile_{finding.kind}",
+        key=f"reconcile:{finding.account_id}:{finding.kind}:{finding.gateway_refund_id}"[:120],
+        why=f"{finding.gateway_refund_id}: {label} ({finding.ours or '-'} / {finding.theirs or '-'})",
+        store_id=finding.refund.store_id if finding.refund is not None else None,
+        refund=finding.refund,
+        account=finding.account,
+        now=now,
+    )
+
+
+def _finish(run: ReconciliationRun, *, now: datetime) -> None:
+    """The whole listing was read: what we say was sent must have been on it, and what no longer differs is resolved."""
+    sent = Refund.objects.filter(account=run.account, state__in=(RefundState.SUCCEEDED, RefundState.PENDING))
+    sent = sent.exclude(gateway_refund_id="").exclude(gateway_refund_id__startswith="cancel:")
+    inside = sent.filter(first_sent_at__gt=run.since + MARGIN, first_sent_at__lt=run.started_at - MARGIN)
+    missing = inside.filter(Q(seen_at__isnull=True) | Q(seen_at__lt=run.started_at)).select_related("account")
+    findings = [
+        Finding(
+            run=run,
+            account=run.account,
+            kind=FindingKind.MISSING,
+            refund=refund,
+            gateway_refund_id=refund.gateway_refund_id,
+            ours=f"{refund.amount} {refund.state}",
+        )
+        for refund in missing
+    ]
+    _keep_findings(run, findings, now=now)
+    if findings:
+        run.counts = {**run.counts, "missing": len(findings)}
+    # what an older run found is only gone if this one looked there
+    Finding.objects.filter(account=run.account, resolved_at__isnull=True).exclude(run=run).filter(
+        Q(refund__isnull=True) | Q(refund__first_sent_at__gt=run.since) | Q(refund__first_sent_at__isnull=True)
+    ).update(resolved_at=now)
+    run.state, run.finished_at = RunState.DONE, now
+
+
+def _note_failure(run: ReconciliationRun, code: str, *, now: datetime) -> None:
+    """A page could not be read: try again at the next sweep, and give the run up after too many times."""
+    gives_up = run.failures + 1 >= MAX_FAILURES
+    ReconciliationRun.objects.filter(pk=run.pk).update(
+        failures=F("failures") + 1,
+        last_error=code[:200],
+        lease_until=clock.database_now() + timedelta(seconds=settings().retry_base_seconds * 2 ** min(run.failures, 6)),
+        state=RunState.FAILED if gives_up else RunState.RUNNING,
+        finished_at=now if gives_up else None,
+    )
+    logger.warning("reconciliation %s: the listing of %s could not be read (%s)", run.pk, run.account.slug, code)
+    if gives_up:
+        raise_alert(
+            kind="reconcile_failed",
+            key=f"reconcile_failed:{run.account_id}",
+            why=f"{run.account.slug}: the gateway's listing could not be read ({code})",
+            account=run.account,
+            now=now,
+        )
