@@ -18,6 +18,12 @@ START = datetime(2026, 3, 9, 13, 2, 11, tzinfo=UTC)
 payments = st.lists(st.tuples(st.integers(0, 4 * 86_400), st.integers(1, 10_000)), max_size=40)
 
 
+@pytest.fixture(autouse=True)
+def no_settings(settings):
+    """Nothing is configured unless a test does."""
+    settings.REFUND_PLUGIN = {}
+
+
 def _added(paid: list[tuple[int, int]]) -> Spent:
     spent: Spent = {}
     for seconds, amount in paid:
@@ -38,7 +44,9 @@ def test_a_window_has_all_that_is_within_it_and_nothing_older_than_one_slot_more
 @given(payments)
 def test_what_is_remembered_does_not_grow_with_the_number_of_refunds(paid):
     spent = _added(sorted(paid))
-    assert all(len(slots) <= WINDOW_SECONDS[Per(per)] // SLOT_SECONDS[Per(per)] + 1 for slots in spent.get("EUR", {}).values() for per in Per)
+    assert all(
+        len(slots) <= WINDOW_SECONDS[Per(per)] // SLOT_SECONDS[Per(per)] + 1 for slots in spent.get("EUR", {}).values() for per in Per
+    )
 
 
 def test_one_currency_and_product_does_not_count_for_another():
