@@ -73,9 +73,12 @@ Webhooks:
 
 from __future__ import annotations
 
+import hmac
 import json
+import secrets
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from demo.sandbox.bank import Bank, Cause
 from demo.sandbox.clock import Clock
@@ -116,6 +119,7 @@ class Admin:
         sales: Sales,
     ) -> None:
         self._account = account
+        self._token = secrets.token_urlsafe(16)
         self._store = store
         self._clock = clock
         self._bank = bank
@@ -157,7 +161,9 @@ class Admin:
         try:
             match (request.method, *path):
                 case ("GET", ""):
-                    return Response(200, render(self._state()).encode(), "text/html; charset=utf-8")
+                    return Response(200, render(self._state(), self._token).encode(), "text/html; charset=utf-8")
+                case ("POST", "_sandbox", "form"):
+                    return self._do_form(request)
                 case ("GET", "_sandbox", "health"):
                     return Response.json({"status": "ok"})
                 case ("GET", "_sandbox", "state"):
@@ -186,6 +192,16 @@ class Admin:
             return error.response()
         return ApiError(404, f"Nothing answers {request.method} {request.path}.").response()
 
+    def _do_form(self, request: Request) -> Response:
+        """Do what a form of the page asks for; its token shows that it is the page that asks."""
+        form = dict(parse_qsl(request.body.decode(errors="replace")))
+        if not hmac.compare_digest(form.pop("token", "").encode(), self._token.encode()):
+            raise ApiError(403, "Reload the page and try again.")
+        path = form.pop("path", "")
+        wish = {name: int(value) if value.isdecimal() else value for name, value in form.items()}
+        done = self.handle(Request("POST", f"/_sandbox/{path}", "", {"content-type": "application/json"}, json.dumps(wish).encode()))
+        return done if done.status != 200 else Response(303, b"", headers={"Location": "/"})
+
     def _do(self, action: Callable[[Wish], Any], request: Request) -> Response:
         wish = _wish(request)
         with self._store.transaction():
@@ -203,6 +219,7 @@ class Admin:
             "payments": payments,
             "charges": charges,
             "refunds": refunds,
+            "disputes": self._store.all("dispute"),
             "faults": self._faults.planned(),
             "webhooks": self._webhooks.as_json(),
             "limits": self._limits.as_json(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +139,31 @@ def test_the_page_shows_that_money_moved_and_trusts_no_text(sandbox: SandboxServ
     assert "€5.00" in page
     assert intent["id"] in page
     assert "<script>" not in page
+
+
+def press(sandbox: SandboxServer, form: dict[str, str]) -> int:
+    """Send a form of the page as a browser would; return the status after redirects."""
+    request = urllib.request.Request(f"{sandbox.url}/_sandbox/form", urllib.parse.urlencode(form).encode())
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+
+
+def test_the_buttons_of_the_page_do_what_they_say_and_work_only_from_the_page(sandbox: SandboxServer, client: stripe.StripeClient) -> None:
+    intent = pay(client)
+    with urllib.request.urlopen(sandbox.url + "/", timeout=10) as answer:
+        page = answer.read().decode()
+    (token,) = set(re.findall(r'name="token" value="([^"]+)"', page))
+    assert press(sandbox, {"token": token, "path": "disputes", "payment_intent": intent.id}) == 200
+    assert [dispute.payment_intent for dispute in client.v1.disputes.list().data] == [intent.id]
+    assert press(sandbox, {"token": token, "path": "faults", "kind": "status", "status": "429"}) == 200
+    assert sandbox.get("state")["faults"][0]["status"] == 429
+    assert press(sandbox, {"token": "guessed", "path": "reset"}) == 403
+    assert press(sandbox, {"path": "reset"}) == 403
+    assert client.v1.disputes.list().data != []
 
 
 def test_the_steering_endpoints_refuse_what_a_foreign_web_page_could_send(sandbox: SandboxServer) -> None:
