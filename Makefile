@@ -21,7 +21,7 @@ demo: $(VENV)/.demo-installed ## Run the demo shop (PORT=8000; DEMO_RESET=1 star
 test: $(VENV)/.tests-installed ## Check and test everything (ARGS="-k words" picks tests)
 	@exec $(PYTHON) -m tests.run $(ARGS)
 
-bench: $(VENV)/.tests-installed ## Measure decisions, requests and the way to the gateway
+bench: $(VENV)/.tests-installed ## Measure decisions, requests and the way of the money (ARGS="--quick": a tenth of the refunds)
 	@exec $(PYTHON) -m tests.bench $(ARGS)
 
 lint: $(VENV)/.tests-installed ## Format, types, import contracts, migrations and schema only

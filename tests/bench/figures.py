@@ -37,9 +37,14 @@ def at_most(name: str, value: float, aim: float, unit: str, digits: int = 2) -> 
     return Row(name, f"{value:.{digits}f} {unit}".strip(), f"<= {aim:g} {unit}".strip(), value <= aim)
 
 
-def at_least(name: str, value: float, aim: float, unit: str) -> Row:
+def at_least(name: str, value: float, aim: float, unit: str, digits: int = 0) -> Row:
     """Return a row whose figure should reach its aim."""
-    return Row(name, f"{value:,.0f} {unit}", f">= {aim:,.0f} {unit}", value >= aim)
+    return Row(name, f"{value:,.{digits}f} {unit}", f">= {aim:,.0f} {unit}", value >= aim)
+
+
+def below(name: str, value: float, aim: float, unit: str, digits: int = 2) -> Row:
+    """Return a row whose figure should stay below its aim."""
+    return Row(name, f"{value:.{digits}f} {unit}".strip(), f"< {aim:g} {unit}".strip(), value < aim)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from refund_plugin.rules import Outcome, evaluate
 from tests.bench import engine
-from tests.bench.figures import Row, at_least, at_most, percentile, time_each
+from tests.bench.__main__ import MONEY_PARTS
+from tests.bench.figures import Row, at_least, at_most, below, percentile, time_each
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 600
 
 
 def test_the_policy_has_fifty_clauses_of_every_kind() -> None:
@@ -38,5 +48,40 @@ def test_a_row_tells_whether_the_aim_is_met() -> None:
     assert at_most("p95", 0.4, 1, "ms").met
     assert not at_most("p95", 1.2, 1, "ms").met
     assert at_least("speed", 5000, 5000, "/s").met
+    assert at_least("speed", 24.96, 24, "/s", digits=1).figure == "25.0 /s"
+    assert below("refused", 0.99, 1, "%").met
+    assert not below("refused", 1, 1, "%").met
     assert str(at_most("p95", 1.2, 1, "ms")).endswith("1.20 ms  MISSED")
     assert str(Row("p50", "3 ms")).endswith("3 ms")
+
+
+@pytest.fixture(scope="module")
+def money() -> dict[str, str]:
+    """What each part that moves money printed, by the words it begins with, measured with a few refunds."""
+    only = [word for part in MONEY_PARTS for word in ("--only", part)]
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--bare", "--tiny", *only], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert result.returncode == 0, result.stderr
+    return {row[:58].strip(): row[58:].strip() for row in result.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "30 refunds, sandbox limited to 25/s",
+        "30 refunds, gateway of 1 ms",
+        "the same, one Celery task each",
+        "by Stripe's SDK",
+        "Refunds claimed 50 at a time",
+        "Webhook acknowledged",
+        "Cost of a refund with 40 in the table, against 20",
+    ],
+)
+def test_every_way_of_the_money_is_measured(money: dict[str, str], begins: str) -> None:
+    assert [row for row in money if row.startswith(begins)]
+
+
+def test_workers_keep_to_the_limit_and_webhooks_ask_the_gateway_nothing(money: dict[str, str]) -> None:
+    assert money["answered 429"].endswith("0.00 %  met")
+    assert money["calls to the gateway"].endswith("0  met")
