@@ -25,6 +25,7 @@ class Action(StrEnum):
     APPROVE = "approve_refunds"
     DECLINE = "decline_refunds"
     ASK_EVIDENCE = "ask_evidence"
+    PAY_BY_HAND = "pay_by_hand"
     MANAGE_BRAKE = "manage_brake"
     VIEW_BOOKS = "view_books"
 

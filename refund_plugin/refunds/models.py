@@ -65,6 +65,7 @@ class RefundRequest(models.Model):
             ("approve_refunds", _("Can approve refunds")),
             ("decline_refunds", _("Can decline refunds")),
             ("ask_evidence", _("Can ask customers for evidence")),
+            ("pay_by_hand", _("Can pay refunds by hand")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["purchase", "submission_key"], name="refund_request_once"),

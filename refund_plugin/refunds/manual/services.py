@@ -1,0 +1,159 @@
+"""The verbs of somebody who pays by hand: claim, give the proof, release, report that it bounced.
+
+A claim takes the refund away from the workers in one transaction, and only where no attempt was ever made: what may have been
+sent is not paid a second time. Where the machine failed for good, a successor is claimed instead.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from refund_plugin.actor import Action, Actor
+from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
+from refund_plugin.events import doorbell
+from refund_plugin.refunds import events
+from refund_plugin.refunds.authority import check_may
+from refund_plugin.refunds.balances import Balances
+from refund_plugin.refunds.checks import check_reason, check_text
+from refund_plugin.refunds.locks import lock_refund
+from refund_plugin.refunds.models import Refund, RefundOrigin, RefundRequest
+from refund_plugin.refunds.outcomes import do_apply
+from refund_plugin.refunds.retry import do_supersede, live_total
+from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
+
+Method = Literal["bank", "store_credit", "other"]
+MAX_REFERENCE = 140  # what a SEPA transfer carries (EPC rulebook, remittance information)
+
+
+def claim_by_hand(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
+    """Take a refund away from the machine in order to pay it by hand.
+
+    Args:
+        now: UTC.
+    Returns:
+        The claimed refund: a successor, when the one named has failed and is still owed.
+    Raises:
+        NotFound, NotAllowed: see `check_may`.
+        WrongState: money may be on its way already, or somebody else pays it.
+        ExceedsBalance: the money of a failed refund was given to another one meanwhile.
+    """
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by)
+        if refund.state in OVER and refund.owed:
+            reason = _("paid by hand")
+            refund = do_supersede(refund, origin=RefundOrigin.STAFF, by=by, reason=reason, now=now)
+        elif refund.state != RefundState.RESERVED:
+            raise WrongState(_why_not(refund))
+        elif refund.attempt_count or refund.maybe_executed or refund.lease_until is not None:
+            raise WrongState(_("The payment provider was already asked to pay it. Wait for the outcome, or for the provider's “no”."))
+        refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = by.id, by.label[:200], now
+        _move(refund, RefundEvent.PERSON_CLAIMS, by=by, now=now)
+    return refund
+
+
+def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, paid_on: date, now: datetime, note: str = "") -> Refund:
+    """Record how a claimed refund was paid.
+
+    Args:
+        method: how it was paid.
+        reference: what finds the payment again: the transfer's reference, the voucher's number.
+        paid_on: the day it was paid, not in the future.
+        now: UTC.
+    Raises:
+        NotFound, NotAllowed: see `check_may`; or a colleague claimed it.
+        WrongState: it is not claimed.
+        Required, InvalidInput: no reference, an unknown method, a day in the future, or a text that cannot be stored.
+    """
+    check_text(reference, field="reference")
+    check_text(note, field="note")
+    if method not in get_args(Method):
+        raise InvalidInput(_("Choose how it was paid."), field="method")
+    if not reference.strip():
+        raise Required(_("Write the reference that finds this payment again."), field="reference")
+    if len(reference) > MAX_REFERENCE:
+        raise InvalidInput(_("Please keep the reference under %(max)d characters.") % {"max": MAX_REFERENCE}, field="reference")
+    if paid_on > now.date():
+        raise InvalidInput(_("The day of the payment is in the future."), field="paid_on")
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by)
+        _check_claimed_by(refund, by)
+        refund.proof = {
+            "method": method,
+            "reference": reference.strip(),
+            "paid_on": paid_on.isoformat(),
+            "note": note.strip()[:4000],
+            "by": by.id,
+            "by_label": by.label,
+        }
+        _move(refund, RefundEvent.PROOF_GIVEN, by=by, now=now)
+    return refund
+
+
+def release_claim(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
+    """Give a claimed refund back to the machine: it was not paid by hand.
+
+    Raises:
+        NotFound, NotAllowed, WrongState: as in `give_proof`.
+    """
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by)
+        _check_claimed_by(refund, by)
+        refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = "", "", None
+        _move(refund, RefundEvent.PERSON_RELEASES, by=by, now=now)
+        doorbell.ring(events.DRIVE)
+    return refund
+
+
+def report_bounced(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> Refund:
+    """Record that a payment by hand came back: the customer is owed the money again.
+
+    Raises:
+        NotFound, NotAllowed: see `check_may`.
+        WrongState: it was not paid by hand.
+        Required, InvalidInput: no reason.
+    """
+    check_reason(reason)
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by)
+        if refund.state != RefundState.MANUAL_PAID:
+            raise WrongState(_("Only a refund that was paid by hand can bounce."))
+        _move(refund, RefundEvent.PERSON_RELEASES, by=by, now=now, code="bounced", message=reason)
+    return refund
+
+
+def _lock(refund_id: UUID, *, by: Actor) -> Refund:
+    refund = lock_refund(refund_id)
+    if refund is None or refund.request is None:
+        raise NotFound
+    request: RefundRequest = refund.request
+    check_may(request=request, by=by, action=Action.PAY_BY_HAND, amount=live_total(request, refund.currency))
+    return refund
+
+
+def _check_claimed_by(refund: Refund, by: Actor) -> None:
+    if refund.state != RefundState.MANUAL_CLAIMED:
+        raise WrongState(_why_not(refund))
+    if refund.claimed_by_id != by.id and not by.may(Action.APPROVE):
+        raise NotAllowed(_("%(name)s pays this refund.") % {"name": refund.claimed_by_label})
+
+
+def _move(refund: Refund, event: RefundEvent, *, by: Actor, now: datetime, code: str = "", message: str = "") -> None:
+    balances = Balances([refund])
+    if do_apply(balances, refund, event, actor=by, now=now, code=code, message=message) is None:
+        raise WrongState(_why_not(refund))
+    balances.write(now=now)
+
+
+def _why_not(refund: Refund) -> str:
+    if refund.state in (RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.PENDING):
+        return _("The payment provider was already asked to pay it. Wait for the outcome, or for the provider's “no”.")
+    if refund.state == RefundState.MANUAL_CLAIMED:
+        return _("%(name)s pays this refund by hand.") % {"name": refund.claimed_by_label}
+    if refund.state in (RefundState.SUCCEEDED, RefundState.MANUAL_PAID):
+        return _("This refund was paid.")
+    return _("This refund is not owed any more.") if refund.state in OVER else _("Nobody has claimed this refund.")
