@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -24,8 +25,10 @@ from refund_plugin.signals import event_recorded
 
 logger = logging.getLogger(__name__)
 
+DELIVER = "refund_plugin.deliver_events"
 MAX_FAILURES = 10
 LEASE_SECONDS = 60
+PATIENCE_SECONDS = 2.0  # how long a worker delivers before it looks at the money again
 RETRY_SECONDS = (1, 5, 30, 120, 600)
 
 
@@ -87,7 +90,7 @@ def record(*events: DomainEvent, now: datetime) -> list[Event]:
     ]
     if deliveries:
         Delivery.objects.bulk_create(deliveries)
-        doorbell.ring("refund_plugin.deliver_events")
+        doorbell.ring(DELIVER)
     transaction.on_commit(lambda: _tell_hosts(rows), robust=True)
     return rows
 
@@ -97,10 +100,14 @@ def _tell_hosts(rows: Sequence[Event]) -> None:
         event_recorded.send_robust(sender=Event, event=row)
 
 
-def deliver_due(*, limit: int = 100) -> int:
-    """Deliver up to `limit` waiting deliveries, each in a claim of its own; return how many were handled."""
-    handled = 0
-    while handled < limit:
+def deliver_due(*, limit: int = 100, seconds: float | None = None) -> int:
+    """Deliver up to `limit` waiting deliveries, each in a claim of its own; return how many were handled.
+
+    Args:
+        seconds: begin none after so long, so that a slow mail server does not keep other work waiting; None means any time.
+    """
+    handled, deadline = 0, None if seconds is None else monotonic() + seconds
+    while handled < limit and (deadline is None or monotonic() < deadline):
         claimed = _claim_next()
         if claimed is None:
             break

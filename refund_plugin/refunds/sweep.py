@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from refund_plugin import clock
 from refund_plugin.duties import Duty, duties
 from refund_plugin.events.heartbeats import beat, last_beat
-from refund_plugin.events.services import deliver_due
+from refund_plugin.events.services import PATIENCE_SECONDS, deliver_due
 from refund_plugin.gateways.services import ping_accounts
 from refund_plugin.limits.services import forget_expired
 from refund_plugin.refunds.calls import drive_refunds
@@ -39,7 +39,7 @@ def sweep_once(now: datetime) -> Swept:
     _ping_if_due()
     done = sum(_do(duty, now) for duty in duties())
     calls = drive_refunds()
-    deliveries = deliver_due()
+    deliveries = deliver_due(seconds=PATIENCE_SECONDS)
     forget_expired(now=now)
     return Swept(calls=calls, deliveries=deliveries, duties=done)
 

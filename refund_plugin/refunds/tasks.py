@@ -6,7 +6,7 @@ from celery import shared_task
 
 from refund_plugin import clock
 from refund_plugin.events import doorbell
-from refund_plugin.events.services import deliver_due
+from refund_plugin.events.services import DELIVER, PATIENCE_SECONDS, deliver_due
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.events import DRIVE
 from refund_plugin.refunds.sweep import sweep_once
@@ -22,7 +22,8 @@ def drive() -> None:
 @shared_task(name="refund_plugin.deliver_events", ignore_result=True)
 def deliver() -> None:
     """Deliver events to their subscribers."""
-    deliver_due()
+    if deliver_due(seconds=PATIENCE_SECONDS):
+        doorbell.send(DELIVER)  # there may be more; other tasks get their turn first
 
 
 @shared_task(name="refund_plugin.sweep", ignore_result=True)

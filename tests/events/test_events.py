@@ -131,3 +131,13 @@ def test_hosts_hear_of_an_event_only_after_it_is_committed(happen):
         assert heard == ["one"]
     finally:
         event_recorded.disconnect(listen)
+
+
+def test_slow_subscribers_keep_other_work_waiting_for_a_while_only(happen, monkeypatch):
+    passed = [0.0]
+    monkeypatch.setattr(services, "monotonic", lambda: passed[0])
+    subscribe("slow", ["one"], lambda event: passed.__setitem__(0, passed[0] + 1))
+    for _number in range(5):
+        happen("one")
+    assert deliver_due(seconds=2) == 2
+    assert deliver_due() == 3
