@@ -36,6 +36,11 @@ def _long_date(day: date, locale: Locale) -> str:
     return format_date(day, format="long", locale=locale)
 
 
+def write_day(day: date, locale: str) -> str:
+    """Write a day that belongs to no time zone, for people: `12 March 2026`."""
+    return _long_date(day, babel_locale(locale))
+
+
 @dataclass(frozen=True, slots=True)
 class Formatter:
     """Writes values in one locale and one time zone; texts are translated into Django's active language.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 import strawberry
@@ -14,6 +14,7 @@ from refund_plugin.api.orders import PurchaseLine
 from refund_plugin.api.types import MoneyType, Verdict, global_id, verdict_of
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import models
+from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
@@ -95,6 +96,8 @@ class RefundType:
     sent_at: datetime | None
     settled_at: datetime | None
     trace_reference: str = strawberry.field(description="The bank's number to find the money by; empty while none is known.")
+    expected_from: date | None = strawberry.field(description="From when the customer's bank usually shows it; null while it was not sent.")
+    expected_by: date | None = strawberry.field(description="Until when the customer's bank usually shows it.")
 
 
 @strawberry.type(name="RefundRequest", description="What a customer asked for, its answer, and the way of the money.")
@@ -142,6 +145,16 @@ class RefundRequestType:
     def wants_person(self) -> bool:
         """Set when asking."""
         return self.case.row.wants_person
+
+    @strawberry.field(description="The customer declared a statutory withdrawal.")
+    def is_withdrawal(self) -> bool:
+        """Set when asking."""
+        return self.case.row.is_withdrawal
+
+    @strawberry.field(description="Until when the law wants the money of a withdrawal back; null for other requests.")
+    def reimburse_by(self) -> datetime | None:
+        """14 days after it arrived."""
+        return self.case.row.reimburse_by
 
     @strawberry.field(description="What we need to know before we can decide; empty when nothing.")
     def evidence_question(self) -> str:
@@ -217,14 +230,18 @@ class RefundRequestType:
     @strawberry_django.field(description="The movements of money; failed ones that were tried again included.")
     def refunds(self) -> list[RefundType]:
         """One for each payment the amount goes back on."""
-        return [
-            RefundType(
-                status=RefundState(refund.state),
-                amount=MoneyType.of(refund.amount),
-                payment=payment_name(refund.payment),
-                sent_at=refund.first_sent_at,
-                settled_at=refund.settled_at,
-                trace_reference=refund.trace_reference,
-            )
-            for refund in self.case.full.refunds.all()
-        ]
+        return [_refund(refund, self.case.row.store.timezone) for refund in self.case.full.refunds.all()]
+
+
+def _refund(refund: models.Refund, timezone: str) -> RefundType:
+    arrival = expected_arrival(refund, timezone=timezone)
+    return RefundType(
+        status=RefundState(refund.state),
+        amount=MoneyType.of(refund.amount),
+        payment=payment_name(refund.payment),
+        sent_at=refund.first_sent_at,
+        settled_at=refund.settled_at,
+        trace_reference=refund.trace_reference,
+        expected_from=arrival.earliest if arrival else None,
+        expected_by=arrival.latest if arrival else None,
+    )

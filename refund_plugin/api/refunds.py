@@ -42,6 +42,9 @@ class RefundRequestCreateInput:
     reason: RequestReason
     message: str = strawberry.field(default="", description="In the customer's own words; up to 4000 characters.")
     wants_person: bool = strawberry.field(default=False, description="Lines that the policy declines are looked at by a person.")
+    withdrawal: bool = strawberry.field(
+        default=False, description="The customer declares a statutory withdrawal: the money is due within 14 days."
+    )
     client_key: str | None = strawberry.field(
         default=None,
         description="A random string of 16 to 64 characters, such as a UUID, made once per form: sent again after a lost answer or a "
@@ -218,6 +221,7 @@ def _create(caller: Caller, input: RefundRequestCreateInput) -> RefundRequestTyp
         channel="graphql",
         locale=language,
         wants_person=input.wants_person,
+        withdrawal=input.withdrawal,
         now=clock.now(),
     )
     return RefundRequestType(case=Case(row, Role.CUSTOMER if proved and caller.token is None else caller.role))

@@ -22,9 +22,10 @@ from refund_plugin.orders.events import PURCHASE_LIST_ASKED
 from refund_plugin.orders.models import Customer
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import events
+from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
 from refund_plugin.refunds.quote import NO_POLICY, amount_step
-from refund_plugin.refunds.timeline import arrival, payment_name
+from refund_plugin.refunds.timeline import payment_name
 from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
 from refund_plugin.rules import LineFacts, evaluate, explain_line
 
@@ -83,7 +84,7 @@ def _approved_letter(kind: str, request: RefundRequest, decision: Decision, open
         (_("Goes to"), _("%(amount)s to %(payment)s") % {"amount": language.money(refund.amount), "payment": payment_name(refund.payment)})
         for refund in refunds
     )
-    when = ((_("Arrives"), arrival(refunds[0])),) if refunds else ()
+    when = ((_("Arrives"), arrival_text(refunds[0])),) if refunds else ()
     return _letter(
         kind,
         request,
@@ -164,7 +165,7 @@ def _paid(event: Event, customer: Customer, request: RefundRequest | None) -> Le
         heading=_("%(amount)s is on its way to your account"),
         amount=_formatter(request).money(refund.amount),
         paragraphs=(_("The money has left us and goes back the way you paid. There is nothing left for you to do."),),
-        rows=((_("Goes to"), payment_name(refund.payment)), (_("Arrives"), arrival(refund)), *trace),
+        rows=((_("Goes to"), payment_name(refund.payment)), (_("Arrives"), arrival_text(refund)), *trace),
     )
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
+from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
 from refund_plugin.refunds.states import GONE, RefundState, RequestState, Settlement
 
@@ -141,10 +142,10 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
     sent = Step("sent", _("Sent to %(name)s") % {"name": name}, DONE, refund.first_sent_at, amount=amount)
     finished = Step("finished", _("Finished"), NEXT)
     if refund.state == RefundState.SUCCEEDED:
-        return [sent, Step("refunded", _("Refunded to %(name)s") % {"name": name}, DONE, refund.settled_at, arrival(refund), amount)]
+        return [sent, Step("refunded", _("Refunded to %(name)s") % {"name": name}, DONE, refund.settled_at, arrival_text(refund), amount)]
     if refund.state == RefundState.PENDING:
         booking = _("Your bank books it") if not for_staff else _("The customer's bank books it")
-        return [sent, Step("booking", booking, NOW, detail=arrival(refund), amount=amount), finished]
+        return [sent, Step("booking", booking, NOW, detail=arrival_text(refund), amount=amount), finished]
     if refund.state == RefundState.UNKNOWN:
         checking = _("The payment provider has not confirmed it yet. We ask again until it does; it is never sent twice.")
         return [Step("checking", _("We check that the money has left"), NOW, refund.first_sent_at, checking, amount), finished]
@@ -162,13 +163,6 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
         return []
     sending = Step("sending", _("We send the money to %(name)s") % {"name": name}, NOW, detail=_("this takes a few seconds"), amount=amount)
     return [sending, finished]
-
-
-def arrival(refund: Refund) -> str:
-    """Return when the customer's bank usually shows the money. Source: Stripe, "Refund destinations": 5-10 business days for cards."""
-    if refund.payment.method == "sepa_debit":
-        return _("banks usually show it within 3 to 5 working days")
-    return _("banks usually show it within 5 to 10 working days")
 
 
 def _status(request: RefundRequest, settlement: Settlement) -> str:
@@ -192,7 +186,7 @@ NEXT_STEPS = {
     RequestState.CANCELED: _lazy("You took the request back. You can ask again while the policy allows it."),
     "approved": _lazy("The money is about to be sent."),
     "sending": _lazy("The money is on its way. Nothing is left for you to do."),
-    "refunded": _lazy("The money has left us. Your bank usually shows it within 5 to 10 working days."),
+    "refunded": _lazy("The money has left us. Your bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
     "disputed": _lazy("You disputed the payment with your bank, and your bank decides now. So that it is not paid twice, we send nothing."),
 }
@@ -204,7 +198,7 @@ STAFF_NEXT_STEPS = {
     RequestState.CANCELED: _lazy("The request was taken back. Nothing will be refunded."),
     "approved": _lazy("The money is about to be sent."),
     "sending": _lazy("The money is on its way."),
-    "refunded": _lazy("The money has left us. The customer's bank usually shows it within 5 to 10 working days."),
+    "refunded": _lazy("The money has left us. The customer's bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person; the refund says what."),
     "disputed": _lazy("The payment is disputed, so nothing was sent: the customer's bank decides."),
 }

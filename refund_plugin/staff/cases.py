@@ -21,6 +21,8 @@ from refund_plugin.actor import Action
 from refund_plugin.errors import NotFound, RefundPluginError, WrongState
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import Money
+from refund_plugin.refunds.access.queries import access_notes
+from refund_plugin.refunds.ledger.queries import credit_notes_of
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.people import approval_limits, may, staff_actor
 from refund_plugin.refunds.queries import case, next_case
@@ -110,6 +112,9 @@ class CaseView(CaseMixin, TemplateView):
             ],
             refunds=[(refund, payment_name(refund.payment, for_staff=True), self.may_retry(refund)) for refund in refunds],
             mails=request.messages.order_by("created_at", "pk"),
+            access=access_notes([item.line_id for item in request.lines.all()]),
+            credit_notes=credit_notes_of(request),
+            may_see_books=may(self.request.user, Action.VIEW_BOOKS),
             policy_url=content.policy_pages().policy_url(version) if version else "",
             next_url=reverse("refund_cases:case", args=[following.pk]) if following else "",
             **kwargs,

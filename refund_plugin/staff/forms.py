@@ -111,6 +111,11 @@ class OnBehalfForm(forms.Form):
         required=False,
         help_text=_("Choose this when the facts above seem wrong, or a goodwill refund may be due."),
     )
+    withdrawal = forms.BooleanField(
+        label=_("The customer withdraws from the contract"),
+        required=False,
+        help_text=_("A statutory withdrawal, in whatever words. It is never declined by the policy, and the money is due within 14 days."),
+    )
     submission_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
     def __init__(self, *args: Any, lines: list[QuoteLine], **kwargs: Any) -> None:

@@ -138,6 +138,8 @@ def _why_review(request: RefundRequest) -> str:
     engine = engine_decision(request)
     if engine is not None and engine.brake:
         return str(BrakeReason(engine.brake).label)
+    if request.is_withdrawal:
+        return _("The customer declared a statutory withdrawal.")
     return _("The customer asks that a person looks.") if request.wants_person else _("The policy leaves this to a person.")
 
 

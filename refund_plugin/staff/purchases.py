@@ -118,6 +118,7 @@ class PurchaseView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
                     reason=form.cleaned_data["reason"],
                     message=form.cleaned_data["message"],
                     wants_person=form.cleaned_data["wants_person"],
+                    withdrawal=form.cleaned_data["withdrawal"],
                     submission_key=form.cleaned_data["submission_key"],
                     by=staff_actor(request.user, self.purchase.store),
                     channel="staff",

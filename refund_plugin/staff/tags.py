@@ -30,3 +30,9 @@ def when(at: datetime, formatter: Formatter) -> SafeString:
 def moment(at: datetime, formatter: Formatter) -> SafeString:
     """Write a day and time of the store's zone, machine-readable beside: `9 March 2026, 14:02:11`."""
     return format_html('<time datetime="{}">{}, {}</time>', at.isoformat(), formatter.date(at), formatter.time(at))
+
+
+@register.filter
+def day(at: datetime, formatter: Formatter) -> SafeString:
+    """Write a day of the store's zone, machine-readable beside: `9 March 2026`."""
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), formatter.date(at))

@@ -17,7 +17,10 @@ from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
 from refund_plugin.staff.automatic import AutomaticView, PauseView, ResumeView
+from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteView, JournalView
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
+from refund_plugin.staff.disputes import DisputeListView, DisputeView, EvidenceView
+from refund_plugin.staff.externals import ExternalListView, ExternalView
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
 from refund_plugin.staff.verbs import VERBS
@@ -90,6 +93,66 @@ class AutomaticViewSet(StaffViewSet):
         ]
 
 
+class BooksViewSet(StaffViewSet):
+    """The books, for those who may see them."""
+
+    name = "refund_books"
+    url_prefix = "refunds/books"
+    icon = "table"
+    menu_label = _("Books")
+
+    def get_menu_item(self, order: int | None = None) -> Any:
+        """Hide the item from people who may not see the books."""
+        item = super().get_menu_item(order)
+        item.is_shown = lambda request: may(request.user, Action.VIEW_BOOKS)
+        return item
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the books."""
+        return [
+            path("", self.view(BooksView), name="index"),
+            path("journal.csv", self.view(JournalView), name="journal"),
+            path("credit-notes/", self.view(CreditNoteListView), name="credit_notes"),
+            path("credit-notes/results/", self.view(CreditNoteListView, results_only=True), name="credit_notes_results"),
+            path("credit-notes/<int:pk>/", self.view(CreditNoteView), name="credit_note"),
+        ]
+
+
+class DisputeViewSet(StaffViewSet):
+    """What banks doubt."""
+
+    name = "refund_disputes"
+    url_prefix = "refunds/disputes"
+    icon = "warning"
+    menu_label = _("Disputes")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the disputes."""
+        return [
+            path("", self.view(DisputeListView), name="index"),
+            path("results/", self.view(DisputeListView, results_only=True), name="index_results"),
+            path("<int:pk>/", self.view(DisputeView), name="dispute"),
+            path("<int:pk>/evidence.zip", self.view(EvidenceView), name="evidence"),
+        ]
+
+
+class ExternalViewSet(StaffViewSet):
+    """Refunds that were made past this shop."""
+
+    name = "refund_externals"
+    url_prefix = "refunds/elsewhere"
+    icon = "redirect"
+    menu_label = _("Refunded elsewhere")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the external refunds."""
+        return [
+            path("", self.view(ExternalListView), name="index"),
+            path("results/", self.view(ExternalListView, results_only=True), name="index_results"),
+            path("<uuid:pk>/", self.view(ExternalView), name="external"),
+        ]
+
+
 class CountingMenuItem(SubmenuMenuItem):
     """The menu "Refunds", with the number of requests that need a person."""
 
@@ -109,7 +172,7 @@ class RefundsGroup(ViewSetGroup):
     menu_name = "refunds"
     menu_icon = "resubmit"
     menu_order = 250
-    items = (CaseViewSet, PurchaseViewSet, AutomaticViewSet)
+    items = (CaseViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, AutomaticViewSet, BooksViewSet)
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
         """Return the menu with the number."""

@@ -17,9 +17,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from refund_plugin import clock, content
 from refund_plugin.actor import Actor, customer_actor
 from refund_plugin.errors import RefundPluginError, WrongState
-from refund_plugin.localize import Formatter
+from refund_plugin.localize import Formatter, write_day
 from refund_plugin.money import Money
 from refund_plugin.policies.queries import load_version
+from refund_plugin.refunds.arrival import expected_arrival
+from refund_plugin.refunds.ledger.queries import credit_note, credit_notes_of, note_lines, rate_totals
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.services import answer_evidence, cancel_request
@@ -86,6 +88,17 @@ def status(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @customer_page
+@require_safe
+def document(request: HttpRequest, token: str, pk: int) -> HttpResponse:
+    """Show a credit note of the request, ready to be printed."""
+    found = find_by_token(token)
+    note = credit_note(pk, request=found)
+    lines = note_lines(note)
+    context = {"note": note, "purchase": found.purchase, "lines": lines, "rates": rate_totals(lines)}
+    return show(request, "credit_note", {**context, "formatter": formatter_of(found.store), "token": token})
+
+
+@customer_page
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, token: str) -> HttpResponse:
     """Ask whether the request is to be taken back; a POST takes it back."""
@@ -145,12 +158,21 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
         "status_code": told.status_code,
         "final": told.final,
         "steps": _steps(told.steps, formatter),
+        "expected_by": _expected_by(request, formatter),
+        "documents": credit_notes_of(request) if any(refund.settled_at for refund in request.refunds.all()) else [],
         "trace": next((refund.trace_reference for refund in request.refunds.all() if refund.trace_reference), ""),
         "email": masked(request.customer.email),
         "question": request.evidence_question if request.state == RequestState.NEEDS_EVIDENCE else "",
         "may_ask_again": request.state in (RequestState.DECLINED, RequestState.CANCELED),
         "may_cancel": _may_cancel(request, now=clock.now()),
     }
+
+
+def _expected_by(request: RefundRequest, formatter: Formatter) -> str:
+    """Return the day by which the customer's bank usually shows the last of the money; empty while none was sent."""
+    arrivals = [expected_arrival(refund, timezone=formatter.timezone) for refund in request.refunds.all()]
+    days = [arrival.latest for arrival in arrivals if arrival is not None]
+    return write_day(max(days), formatter.locale) if days else ""
 
 
 def _may_cancel(request: RefundRequest, *, now: datetime) -> bool:

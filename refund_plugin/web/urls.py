@@ -11,6 +11,7 @@ urlpatterns = [
     path("track/<str:token>/status/", track.status, name="track_status"),
     path("track/<str:token>/cancel/", track.cancel, name="track_cancel"),
     path("track/<str:token>/answer/", track.answer, name="track_answer"),
+    path("track/<str:token>/documents/<int:pk>/", track.document, name="track_document"),
     path("health/", health.health, name="health"),
     path("mine/", mine.mine, name="mine"),
     path("purchases/", purchases.purchases, name="purchases"),

@@ -11,7 +11,7 @@ from django.urls import reverse
 from refund_plugin import clock
 from refund_plugin.actor import SYSTEM, Action, Actor, ActorKind
 from refund_plugin.gateways.base import AnswerKind
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.services import request_refund
@@ -211,7 +211,7 @@ def test_changes_need_a_csrf_token(policy, name):
 def test_the_number_of_queries_does_not_grow_with_the_lines(client, policy, gateway, bare_host, django_assert_num_queries, lines):
     request = ask(*lines)
     drive_refunds()
-    with django_assert_num_queries(4):  # request with its policy; decisions; refunds with payments; lines
+    with django_assert_num_queries(5):  # request with its policy; decisions; refunds with payments; lines; documents
         client.get(path(request))
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         client.get(path(request, "track_status"))

@@ -76,6 +76,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, choices=RequestReason.values, help="why the customer asks")
         parser.add_argument("--message", default="", help="the customer's own words")
         parser.add_argument("--person", action="store_true", help="what the policy declines is looked at by a person")
+        parser.add_argument("--withdrawal", action="store_true", help="the customer declared a statutory withdrawal")
         parser.add_argument("--key", default="", help="one per question: asked again with the same key, nothing new is asked for")
         parser.add_argument("--store", help="slug of the store (the default store)")
         parser.add_argument("--wait", action="store_true", help="wait until the money has left or a person is needed")
@@ -92,6 +93,7 @@ class Command(BaseCommand):
                 reason=options["reason"],
                 message=options["message"],
                 wants_person=options["person"],
+                withdrawal=options["withdrawal"],
                 by=SYSTEM,
                 submission_key=options["key"] or secrets.token_hex(16),
                 channel="command",

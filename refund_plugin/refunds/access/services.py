@@ -35,7 +35,7 @@ KINDS = (
     events.REFUND_SUCCEEDED,
     events.REFUND_FAILED,
     events.REFUND_CANCELED,
-    events.REFUND_EXTERNAL,
+    events.REFUND_ALLOCATED,
     events.REFUND_MANUAL_CLAIMED,
     events.REFUND_MANUAL_PAID,
     events.REFUND_RELEASED,

@@ -31,7 +31,7 @@ KINDS = (
     events.REFUND_MANUAL_PAID,
     events.REFUND_FAILED,
     events.REFUND_RELEASED,
-    events.REFUND_EXTERNAL,
+    events.REFUND_ALLOCATED,
 )
 EVERY_SECONDS = 6 * 3600
 SETTLED_BEFORE = timedelta(hours=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet, Sum
@@ -25,11 +26,57 @@ class AccountTotal:
     credit: Money
 
 
+@dataclass(frozen=True, slots=True)
+class NoteLine:
+    """One line of a credit note; amounts are below zero in a correction."""
+
+    name: str
+    sku: str
+    quantity: int
+    tax_rate_percent: Decimal
+    net: Money
+    tax: Money
+    gross: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RateTotal:
+    """What a credit note returns of one tax rate."""
+
+    tax_rate_percent: Decimal
+    net: Money
+    tax: Money
+
+
+def note_lines(note: CreditNote) -> list[NoteLine]:
+    """Return the lines of a credit note as they were written."""
+    return [
+        NoteLine(
+            name=line["name"],
+            sku=line["sku"],
+            quantity=line["quantity"],
+            tax_rate_percent=Decimal(line["tax_rate_percent"]).normalize(),
+            net=Money(line["net_minor"], note.currency),
+            tax=Money(line["tax_minor"], note.currency),
+            gross=Money(line["gross_minor"], note.currency),
+        )
+        for line in note.lines
+    ]
+
+
+def rate_totals(lines: Sequence[NoteLine]) -> list[RateTotal]:
+    """Sum lines by tax rate."""
+    found: dict[Decimal, RateTotal] = {}
+    for line in lines:
+        before = found.get(line.tax_rate_percent)
+        net, tax = (line.net, line.tax) if before is None else (before.net + line.net, before.tax + line.tax)
+        found[line.tax_rate_percent] = RateTotal(line.tax_rate_percent, net, tax)
+    return [found[rate] for rate in sorted(found)]
+
+
 def credit_notes(store_id: int | None = None) -> QuerySet[CreditNote]:
-    """Return credit notes for lists, newest first, with what a row shows; annotates nothing."""
-    notes = CreditNote.objects.select_related(
-        "store", "refund__request__customer", "refund__payment__purchase__customer", "corrects", "correction"
-    )
+    """Return credit notes for lists, newest first, with what a row shows."""
+    notes = CreditNote.objects.select_related("store", "refund__request", "refund__payment__purchase__customer", "corrects", "correction")
     return (notes if store_id is None else notes.filter(store_id=store_id)).order_by("-id")
 
 
