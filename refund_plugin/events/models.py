@@ -19,6 +19,8 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["id"]
+        # the few that belong to no case, such as pauses, among the many that do
+        indexes = [models.Index(fields=["store", "kind", "id"], condition=Q(case__isnull=True), name="refund_event_of_store")]
 
     def __str__(self) -> str:
         return self.kind

@@ -38,7 +38,8 @@ def test_resuming_ends_it_and_twice_is_refused():
     ("arguments", "told"),
     [
         (("--hours", "-1", "--why", "Why."), "within the next 31 days"),
-        (("--hours", "1e300", "--why", "Why."), "more hours"),
+        (("--hours", "1e300", "--why", "Why."), "a number such as"),
+        (("--hours", "nan", "--why", "Why."), "a number such as"),
         (("--hours", "1", "--why", " "), "Write why"),
         (("--hours", "1", "--why", "Why.", "--store", "nowhere"), "Known stores"),
     ],

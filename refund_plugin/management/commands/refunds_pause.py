@@ -45,8 +45,8 @@ class Command(BaseCommand):
         paused, now = store_named(store), clock.now()
         try:
             until = now + timedelta(hours=hours)
-        except OverflowError:
-            raise CommandError("That is more hours than there are.") from None
+        except (OverflowError, ValueError):  # more hours than there are, or no number
+            raise CommandError("Give the hours as a number such as 4 or 0.5.") from None
         try:
             pause_automatic(store=paused, until=until, by=shell_actor(), why=why, now=now)
         except RefundPluginError as error:

@@ -14,7 +14,7 @@ from refund_plugin.refunds.brake.defaults import default_ceiling
 from refund_plugin.refunds.brake.events import HISTORY
 from refund_plugin.refunds.brake.models import AutomaticMode, AutomaticMoney, BrakeReason
 from refund_plugin.refunds.brake.windows import Ceiling, Per, spent_within
-from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundOrigin, RefundRequest
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundOrigin, RefundRequest, WaitsFor
 from refund_plugin.refunds.states import RefundState, RequestState
 
 RECENT_PURCHASES = 200  # whose currencies are offered before anything was refunded
@@ -91,7 +91,8 @@ def held_back(store_id: int) -> int:
 
 def unsent(store_id: int) -> list[tuple[int, Money]]:
     """Return how many refunds that the policy approved are not sent yet, and their sum, by currency."""
-    waiting = Refund.objects.filter(store=store_id, state=RefundState.RESERVED, origin=RefundOrigin.ENGINE)
+    due = Refund.objects.filter(state=RefundState.RESERVED, waits_for=WaitsFor.NOTHING)  # by the index of what is due
+    waiting = due.filter(store=store_id, origin=RefundOrigin.ENGINE)
     sums = waiting.values_list("currency").annotate(count=Count("pk"), sum=Sum("amount_minor")).order_by("currency")
     return [(count, Money(total, currency)) for currency, count, total in sums]
 
@@ -107,4 +108,4 @@ def agreement(store_id: int, *, since: datetime) -> Agreement:
 
 def history(store_id: int, *, limit: int = 20) -> list[Event]:
     """Return the latest changes of the dial and pauses, newest first."""
-    return list(Event.objects.filter(store=store_id, kind__in=HISTORY).order_by("-id")[:limit])
+    return list(Event.objects.filter(case__isnull=True, store=store_id, kind__in=HISTORY).order_by("-id")[:limit])
