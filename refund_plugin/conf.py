@@ -75,7 +75,7 @@ class Settings:
     public_url: str = ""
     from_email: str = ""
     reply_to: str = ""
-    lease_seconds: int = 60
+    lease_seconds: int = 20
     key_replay_hours: int = 20
     claim_batch: int = 50
     concurrent_calls: int = 16
