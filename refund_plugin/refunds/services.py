@@ -149,6 +149,8 @@ _EVENT_OF = {
 
 def _do_brake(quote: Quote, outcome: DecisionOutcome, *, at: datetime, now: datetime) -> BrakeReason | None:
     """Return why a person must decide what the policy answered, if so; else count the money that it approves."""
+    if outcome == DecisionOutcome.REVIEW:
+        return None
     brake = brake_of(quote.purchase.store)
     if not decides_alone(brake):
         return BrakeReason(brake.mode)

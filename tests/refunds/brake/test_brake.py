@@ -183,6 +183,12 @@ def test_unless_the_dial_is_on_automatic_a_person_decides_every_request_and_the_
     assert not Refund.objects.exists()
 
 
+def test_what_the_policy_leaves_to_a_person_is_not_put_down_to_the_dial(store):
+    set_to(store, mode="observe")
+    assert asked(SALE, wants_person=True) == (RequestState.IN_REVIEW, "")
+    assert held_back(store.pk) == 0
+
+
 def test_more_than_the_limit_of_one_request_waits_for_a_person(store):
     set_to(store, EUR=1820)
     assert [asked(EBOOK), asked(LICENCE)] == [APPROVED, held(BrakeReason.OVER_LIMIT)]
