@@ -10,7 +10,7 @@ export PORT DEMO_RESET
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint migrations schema pictures clean
+.PHONY: help demo test bench faults lint migrations schema pictures clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.tests-installed ## Check and test everything (ARGS="-k words" pic
 
 bench: $(VENV)/.tests-installed ## Measure decisions, requests and the way of the money (ARGS="--quick": a tenth of the refunds)
 	@exec $(PYTHON) -m tests.bench $(ARGS)
+
+faults: $(VENV)/.tests-installed ## Kill, cut and flood what moves the money, and count (ARGS="--short")
+	@exec $(PYTHON) -m tests.faults $(ARGS)
 
 lint: $(VENV)/.tests-installed ## Format, types, import contracts, migrations and schema only
 	@exec $(PYTHON) -m tests.run --checks-only

@@ -80,9 +80,20 @@ def reserve(scene: Scene, count: int, *, whole: bool = False) -> list[UUID]:
     return list(Refund.objects.filter(Q(pk=refund.pk) | Q(payment__in=copies)).order_by("due_at", "id").values_list("pk", flat=True))
 
 
-def _copy(refund: Refund, count: int) -> None:
-    request, payment = refund.request, refund.payment
-    purchase = request.purchase
+def sell(scene: Scene, count: int) -> list[Purchase]:
+    """Make `count` purchases of one line each, paid at the sandbox, for which nobody has asked anything yet."""
+    publish(scene)
+    first = buy(scene)
+    if count > 1:
+        with transaction.atomic():
+            _copy_purchase(first, count - 1)
+    pay(scene, dict(Payment.objects.exclude(purchase=first).values_list("gateway_payment_id", "captured_minor")))
+    return list(Purchase.objects.order_by("id"))
+
+
+def _copy_purchase(purchase: Purchase, count: int) -> None:
+    """Fill the table `copies`, which tells the other rows' copies where they belong, and copy a purchase of one payment."""
+    payment = purchase.payments.get()
     line, *other = purchase.lines.all()
     with connection.cursor() as cursor:
         numbers = {"purchase_id": Purchase, "line_id": PurchaseLine, "payment_id": Payment, "decision_id": Decision}
@@ -96,6 +107,12 @@ def _copy(refund: Refund, count: int) -> None:
     for left in other:
         _clone(PurchaseLine, left.pk, id=f"n + {_next(PurchaseLine, count)}", purchase_id="purchase_id")
     _clone(Payment, payment.pk, id="payment_id", purchase_id="purchase_id", gateway_payment_id=f"'{payment.gateway_payment_id}_' || n")
+
+
+def _copy(refund: Refund, count: int) -> None:
+    request = refund.request
+    assert request is not None
+    _copy_purchase(request.purchase, count)
     _clone(
         RefundRequest,
         request.pk,

@@ -19,6 +19,8 @@ LOGGING = {**LOGGING, "root": {**LOGGING["root"], "level": "WARNING"}}
 
 REFUND_PLUGIN = {
     **REFUND_PLUGIN,
+    # thousands are paid here within minutes, on purpose; the row about the brake sets it
+    "BRAKE": {"hour": {"*": None}, "day": {"*": None}},
     "GATEWAYS": {"default": {**REFUND_PLUGIN["GATEWAYS"]["default"], **json.loads(os.environ.get("REFUND_FAULTS_ACCOUNT", "{}"))}},
     **json.loads(os.environ.get("REFUND_FAULTS_PLUGIN", "{}")),
 }

@@ -32,6 +32,7 @@ _ROWS = (
     ("rate-limited", "50 % of calls answered 429", "0 ended as failed", "rate_limit"),
     ("database", "PostgreSQL restarted mid-batch; deadlocks forced", "0 lost, 0 twice", "database"),
     ("clocks", "clock one hour off; a lease holder that wakes late", "0 writes pass", "clocks"),
+    ("brake", "5,000 eligible requests in an hour, wrong policy", "paid <= the brake, all acknowledged", "brake"),
     ("transactions", "a gateway call with a transaction open", "0 (instrumented)", "counted:calls_in_transactions"),
     ("ledger", "ledger after every run above", "debits = credits", "counted:ledger"),
 )
