@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -12,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.generic import TemplateView
 from wagtail.admin import messages
 from wagtail.admin.views.generic.base import WagtailAdminTemplateMixin
@@ -22,11 +23,13 @@ from refund_plugin import clock
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import RefundPluginError, WrongState
 from refund_plugin.localize import Formatter, formatter_for
+from refund_plugin.money import Money
 from refund_plugin.refunds.brake.models import AutomaticMode, AutomaticMoney
 from refund_plugin.refunds.brake.queries import Meter, agreement, currencies_of, held_back, meters, pauses, unsent
+from refund_plugin.refunds.brake.release import Held, approvable, release_held
 from refund_plugin.refunds.brake.services import brake_of, pause_automatic, resume_automatic, set_automatic
 from refund_plugin.refunds.people import may, staff_actor
-from refund_plugin.staff.automatic_forms import AutomaticForm, PauseForm, ResumeForm
+from refund_plugin.staff.automatic_forms import AutomaticForm, PauseForm, ReleaseForm, ResumeForm
 from refund_plugin.staff.automatic_history import told_history
 from refund_plugin.staff.permissions import policy
 from refund_plugin.stores.models import Store
@@ -147,6 +150,7 @@ class AutomaticView(AutomaticMixin, TemplateView):
             history=told_history(self.store.pk, self.formatter),
             here=self.url("index"),
             pause_url=self.url("pause"),
+            release_url=self.url("release") if may(self.request.user, Action.APPROVE) else "",
             resume_url=self.url("resume"),
             **kwargs,
         )
@@ -160,12 +164,13 @@ class ConfirmView(AutomaticMixin, TemplateView):
     """A form about the pause on a page of its own, which says what will happen."""
 
     template_name = "refund_plugin/staff/automatic_confirm.html"
+    action = Action.MANAGE_BRAKE
     heading: Any
     submit: Any
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Turn away who may look but not do this."""
-        if not may(request.user, Action.MANAGE_BRAKE):
+        if not may(request.user, self.action):
             raise PermissionDenied
         return super().dispatch(request, *args, **kwargs)
 
@@ -246,3 +251,49 @@ class ResumeView(ConfirmView):
         """Resume."""
         resume_automatic(store=self.store, by=self.actor, why=form.cleaned_data["why"], now=clock.now())
         return _("Automatic refunds go on. What waited is being sent.")
+
+
+class ReleaseView(ConfirmView):
+    """Approve at once what the policy approved and only the brake held back; the page lists it before."""
+
+    action = Action.APPROVE
+    heading = gettext_lazy("Approve what waits")
+    submit = gettext_lazy("Approve and send the money")
+
+    @cached_property
+    def held(self) -> list[Held]:
+        """What is shown, or was shown when the form was sent."""
+        if self.request.method != "POST":
+            return approvable(self.store.pk)
+        sent = [value for value in self.request.POST.getlist("requests") if _is_uuid(value)]
+        return approvable(self.store.pk, among=[UUID(value) for value in sent])
+
+    def make_form(self, data: Any = None) -> ReleaseForm:
+        """Return the form for the reason; it carries which requests were shown."""
+        return ReleaseForm(data, shown=[item.request.pk for item in self.held], auto_id="release_%s")
+
+    def perform(self, form: Any) -> str:
+        """Approve each of them."""
+        done = release_held(held=self.held, by=self.actor, reason=form.cleaned_data["reason"], now=clock.now())
+        for request, why in done.refused:
+            messages.warning(self.request, f"{request.reference}: {why}")
+        return ngettext(
+            "%(count)d request is approved. Its money is on its way.",
+            "%(count)d requests are approved. Their money is on its way.",
+            done.approved,
+        ) % {"count": done.approved}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """List what will be approved, with the sum of each currency."""
+        sums: dict[str, Money] = {}
+        for item in self.held:
+            sums[item.amount.currency] = sums.get(item.amount.currency, Money.zero(item.amount.currency)) + item.amount
+        return super().get_context_data(held=self.held, releasing=True, sums=list(sums.values()), **kwargs)
+
+
+def _is_uuid(value: str) -> bool:
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True

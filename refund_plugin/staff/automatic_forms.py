@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.utils.translation import gettext
@@ -161,6 +162,23 @@ class ResumeForm(forms.Form):
         widget=AdminAutoHeightTextInput(attrs={"rows": 2}),
         help_text=_("Kept in the history. You may leave it empty."),
     )
+
+
+class ReleaseForm(forms.Form):
+    """The requests that were shown, and why they are approved."""
+
+    requests = forms.TypedMultipleChoiceField(coerce=UUID, widget=forms.MultipleHiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=MAX_MESSAGE,
+        widget=AdminAutoHeightTextInput(attrs={"rows": 2}),
+        help_text=_("Recorded with each decision, for your colleagues."),
+    )
+
+    def __init__(self, *args: Any, shown: Sequence[UUID], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["requests"].choices = [(str(pk), str(pk)) for pk in shown]  # type: ignore[attr-defined]
+        self.fields["requests"].initial = [str(pk) for pk in shown]
 
 
 def amount_field(label: str, currency: str, minor: int | None, *, help_text: str) -> forms.DecimalField:

@@ -16,7 +16,7 @@ from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
-from refund_plugin.staff.automatic import AutomaticView, PauseView, ResumeView
+from refund_plugin.staff.automatic import AutomaticView, PauseView, ReleaseView, ResumeView
 from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteView, JournalView
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
 from refund_plugin.staff.disputes import DisputeListView, DisputeView, EvidenceView
@@ -90,6 +90,7 @@ class AutomaticViewSet(StaffViewSet):
             path("", self.view(AutomaticView), name="index"),
             path("pause/", self.view(PauseView), name="pause"),
             path("resume/", self.view(ResumeView), name="resume"),
+            path("release/", self.view(ReleaseView), name="release"),
         ]
 
 

@@ -17,7 +17,7 @@ from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.states import RequestState
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import ensure_default_store
-from tests.factories import publish_policy
+from tests.factories import SALE, publish_policy
 from tests.staff.helpers import do
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateway")]
@@ -198,3 +198,34 @@ def test_the_page_costs_the_same_however_much_was_refunded(manager, generous, ma
         make_case()
     with django_assert_max_num_queries(len(first.captured_queries) + 1):
         manager.get(reverse(PAGE))
+
+
+def test_what_only_the_brake_held_back_is_listed_and_approved_together(staff, store, generous, make_case):
+    set_automatic(store=store, mode="automatic", limit_minor={}, ceilings=[Ceiling("EUR", Per.HOUR, 0)], by=SYSTEM, now=clock.now())
+    first, second, doubtful = make_case(), make_case(), make_case([SALE], wants_person=True)
+    url = reverse("refund_automatic:release")
+
+    html = staff.get(url).content.decode()
+    assert first.reference in html and second.reference in html and doubtful.reference not in html
+    assert "€36.40" in html
+    answer = staff.post(url, {"requests": [str(first.pk), str(second.pk)], "reason": "A busy day."}, follow=True)
+
+    assert "2 requests are approved." in answer.content.decode()
+    assert sorted(RefundRequest.objects.values_list("state", flat=True)) == ["approved", "approved", "in_review"]
+    assert set(Decision.objects.filter(outcome="approved").values_list("reason", "is_override")) == {("A busy day.", False)}
+
+
+def test_together_only_what_was_shown_and_may_be_approved_is(make_user, sign_in, store, generous, make_case):
+    set_automatic(store=store, mode="automatic", limit_minor={}, ceilings=[Ceiling("EUR", Per.HOUR, 0)], by=SYSTEM, now=clock.now())
+    user = make_user("sam")
+    theirs, own, unseen, doubtful = make_case(), make_case(user_id=user.pk), make_case(), make_case([SALE], wants_person=True)
+    url = reverse("refund_automatic:release")
+
+    sent = {"requests": [str(theirs.pk), str(own.pk)], "reason": "A busy day."}
+    html = sign_in(user).post(url, sent, follow=True).content.decode()
+    assert "1 request is approved." in html and own.reference in html and "a colleague has to decide it" in html
+    sign_in(user).post(url, {"requests": [str(doubtful.pk)], "reason": "A busy day."})
+    sign_in(user).post(url, {"requests": [str(unseen.pk), "x"], "reason": " "})
+    sign_in(make_user("lena", ["view_cases", "manage_brake"])).post(url, {"requests": [str(unseen.pk)], "reason": "Why not."})
+
+    assert [RefundRequest.objects.get(pk=case.pk).state for case in (theirs, own, unseen, doubtful)] == ["approved", *["in_review"] * 3]
