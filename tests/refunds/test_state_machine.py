@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import uuid
 
@@ -30,6 +31,7 @@ def test_no_sequence_of_events_loses_or_doubles_money(gateway, monkeypatch):
     # what follows an event is not the money's business, and a broker may forget every message: rows are what is worked on
     monkeypatch.setattr(event_services, "_subscribers", {})
     monkeypatch.setattr(doorbell, "ring", lambda task: None)
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     splits = ([4220], [2000, 2220], [1, 4219])
     RefundMachine.purchases = tuple(make_purchase(lines=[EBOOK, LICENCE], payments=split) for split in splits)
     run_state_machine_as_test(
