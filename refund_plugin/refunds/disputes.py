@@ -28,6 +28,7 @@ from refund_plugin.refunds.ledger.services import Movement, Posting
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Dispute, DisputeKind, DisputeOutcome, Refund, RefundRequest, RequestReason
 from refund_plugin.refunds.outcomes import GATEWAY, do_apply, stop_unsent
+from refund_plugin.refunds.quote import sendable_payments
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundEvent, RefundState
@@ -124,8 +125,17 @@ def refund_in_full(*, dispute_id: int, by: Actor, reason: str, now: datetime) ->
     )
     if request.state not in OPEN_FOR_STAFF:
         return request
-    amounts = {item.line_id: item.line.left_minor for item in request.lines.select_related("line")}
-    return approve_request(request_id=request.pk, by=by, reason=reason, amounts=amounts, now=now)
+    return approve_request(request_id=request.pk, by=by, reason=reason, amounts=_amounts_in_full(request), now=now)
+
+
+def _amounts_in_full(request: RefundRequest) -> dict[int, int]:
+    """Return what is left, by line: no more than the payments still have, of which a part may have been refunded elsewhere."""
+    open_minor = sum(payment.left.minor for payment in sendable_payments(request.purchase))
+    amounts: dict[int, int] = {}
+    for item in request.lines.select_related("line").order_by("line__position"):
+        amounts[item.line_id] = min(item.line.left_minor, open_minor)
+        open_minor -= amounts[item.line_id]
+    return amounts
 
 
 def may_refund_in_full(dispute: Dispute) -> bool:

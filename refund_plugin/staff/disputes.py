@@ -53,6 +53,15 @@ def dispute_url(dispute: Dispute) -> str:
     return reverse("refund_disputes:dispute", args=[dispute.pk])
 
 
+class DueColumn(Column):
+    """A day and time to come, in the store's time zone; Wagtail's own column only counts back."""
+
+    def get_value(self, instance: Any) -> str:
+        """Write it."""
+        due = super().get_value(instance)
+        return formatter_for(timezone=instance.store.timezone).datetime(due) if due else ""
+
+
 class DisputeListView(generic.IndexView):
     """The list; the newest first."""
 
@@ -75,13 +84,13 @@ class DisputeListView(generic.IndexView):
         Column("reason", label=gettext_lazy("Reason"), sort_key="reason"),
         AmountColumn("amount_minor", label=gettext_lazy("Amount"), sort_key="amount_minor", classname="refund-number"),
         Column("get_outcome_display", label=gettext_lazy("State"), sort_key="outcome"),
-        DateColumn("evidence_due", label=gettext_lazy("Evidence due"), sort_key="evidence_due"),
+        DueColumn("evidence_due", label=gettext_lazy("Evidence due"), sort_key="evidence_due"),
         DateColumn("opened_at", label=gettext_lazy("Opened"), sort_key="opened_at"),
     ]
 
     def get_base_queryset(self) -> QuerySet[Dispute]:
         """Disputes with what a row shows, in one statement."""
-        return Dispute.objects.select_related("payment__purchase__customer")
+        return Dispute.objects.select_related("store", "payment__purchase__customer")
 
     def order_queryset(self, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
         """Keep rows of equal value in a stable order over pages."""
@@ -125,7 +134,7 @@ class DisputeView(DisputeMixin, WagtailAdminTemplateMixin, TemplateView):
     def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
         """Home, disputes, dispute."""
         disputes = {"url": reverse("refund_disputes:index"), "label": _("Disputes")}
-        return [*self.breadcrumbs_items, disputes, {"url": "", "label": self.dispute.payment.purchase.number}]
+        return [*self.breadcrumbs_items, disputes, {"url": "", "label": self.get_page_title()}]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Refund in full."""

@@ -158,12 +158,12 @@ class ExternalView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
 
     def get_page_title(self) -> str:
         """Name the order."""
-        return _("Refund on order %(number)s, made elsewhere") % {"number": self.refund.payment.purchase.number}
+        return _("Refund on order %(number)s") % {"number": self.refund.payment.purchase.number}
 
     def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
         """Home, list, refund."""
         listing = {"url": reverse("refund_externals:index"), "label": _("Refunded elsewhere")}
-        return [*self.breadcrumbs_items, listing, {"url": "", "label": self.refund.payment.purchase.number}]
+        return [*self.breadcrumbs_items, listing, {"url": "", "label": self.get_page_title()}]
 
     def make_form(self, data: Any = None) -> AllocateForm | None:
         """Return the form where there is something to assign and this person may."""

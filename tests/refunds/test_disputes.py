@@ -18,6 +18,7 @@ from refund_plugin.gateways.services import default_account
 from refund_plugin.money import Money
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.disputes import record_dispute, record_warning, refund_in_full
+from refund_plugin.refunds.externals import record_external
 from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.ledger.verify import verify
 from refund_plugin.refunds.models import Alert, Dispute, Refund
@@ -269,6 +270,17 @@ class TestBeforeItIsADispute:
         assert (request.state, request.decisions.last().actor_id) == ("approved", "clerk")
         assert only_refund(request).state == "succeeded"
         assert [(command.amount.minor, command.reason) for command in gateway.sent] == [(4807, "requested_by_customer")]
+
+    def test_in_full_is_no_more_than_the_payment_still_has(self, purchase, gateway):
+        payment = purchase.payments.get()
+        name = gateway.refund_externally(payment.gateway_payment_id, Money(500, "EUR"))
+        record_external(payment_id=payment.pk, answer=gateway.retrieve(name), told_at=NOW, now=NOW)
+        tell(warning(purchase))
+
+        refund_in_full(dispute_id=Dispute.objects.get().pk, by=CLERK, reason="Asked.", now=NOW)
+        drive_refunds()
+
+        assert numbers(purchase) == (0, 1820, 0, 0) and fine()
 
     def test_above_ones_limit_it_waits_in_the_queue(self, purchase):
         tell(warning(purchase))

@@ -65,6 +65,7 @@ def test_the_list_names_order_kind_amount_and_deadline_in_a_fixed_number_of_stat
 
     assert purchase.number in first.content.decode()
     assert "product_not_received" in page and "€18.20" in page
+    assert str((clock.now() + timedelta(days=7)).year) in page  # the day that evidence is due, not how long ago it was
     assert staff.get(url("index"), {"q": "dp_more_3"}).context["object_list"].count() == 1
 
 
