@@ -15,6 +15,7 @@ ACTIONS: tuple[Action, ...] = (
     Action.APPROVE,
     Action.DECLINE,
     Action.ASK_EVIDENCE,
+    Action.PAY_BY_HAND,
     Action.MANAGE_BRAKE,
     Action.VIEW_BOOKS,
 )

@@ -1,4 +1,4 @@
-"""The verbs of somebody who pays by hand: claim, give the proof, release, report that it bounced.
+"""The verbs of somebody who pays by hand: claim, give the proof, release, report that it bounced; and of somebody who looked.
 
 A claim takes the refund away from the workers in one transaction, and only where no attempt was ever made: what may have been
 sent is not paid a second time. Where the machine failed for good, a successor is claimed instead.
@@ -6,7 +6,7 @@ sent is not paid a second time. Where the machine failed for good, a successor i
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -16,18 +16,22 @@ from django.utils.translation import gettext as _
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events import doorbell
+from refund_plugin.events.services import record
 from refund_plugin.refunds import events
+from refund_plugin.refunds.alerts import look_at
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.balances import Balances
-from refund_plugin.refunds.checks import check_reason, check_text
+from refund_plugin.refunds.checks import MAX_MESSAGE, check_reason, check_text
+from refund_plugin.refunds.execute import why_stopped
 from refund_plugin.refunds.locks import lock_refund
-from refund_plugin.refunds.models import Refund, RefundOrigin, RefundRequest
+from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, RefundRequest, WaitsFor
 from refund_plugin.refunds.outcomes import do_apply
 from refund_plugin.refunds.retry import do_supersede, live_total
 from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
 
 Method = Literal["bank", "store_credit", "other"]
 MAX_REFERENCE = 140  # what a SEPA transfer carries (EPC rulebook, remittance information)
+ANYWHERE = timedelta(hours=14)  # how far the day on Earth runs ahead of UTC
 
 
 def claim_by_hand(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
@@ -39,18 +43,16 @@ def claim_by_hand(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
         The claimed refund: a successor, when the one named has failed and is still owed.
     Raises:
         NotFound, NotAllowed: see `check_may`.
-        WrongState: money may be on its way already, or somebody else pays it.
+        WrongState: money may be on its way already, or somebody else pays it; see `why_not_by_hand`.
         ExceedsBalance: the money of a failed refund was given to another one meanwhile.
     """
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
-        if refund.state in OVER and refund.owed:
-            reason = _("paid by hand")
-            refund = do_supersede(refund, origin=RefundOrigin.STAFF, by=by, reason=reason, now=now)
-        elif refund.state != RefundState.RESERVED:
-            raise WrongState(_why_not(refund))
-        elif refund.attempt_count or refund.maybe_executed or refund.lease_until is not None:
-            raise WrongState(_("The payment provider was already asked to pay it. Wait for the outcome, or for the provider's “no”."))
+        problem = why_not_by_hand(refund)
+        if problem:
+            raise WrongState(problem)
+        if refund.state in OVER:
+            refund = do_supersede(refund, origin=RefundOrigin.STAFF, by=by, reason=_("paid by hand"), now=now)
         refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = by.id, by.label[:200], now
         _move(refund, RefundEvent.PERSON_CLAIMS, by=by, now=now)
     return refund
@@ -62,31 +64,24 @@ def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, pa
     Args:
         method: how it was paid.
         reference: what finds the payment again: the transfer's reference, the voucher's number.
-        paid_on: the day it was paid, not in the future.
+        paid_on: the day it was paid; not before the purchase, and begun somewhere on Earth.
         now: UTC.
     Raises:
         NotFound, NotAllowed: see `check_may`; or a colleague claimed it.
         WrongState: it is not claimed.
-        Required, InvalidInput: no reference, an unknown method, a day in the future, or a text that cannot be stored.
+        Required, InvalidInput: no reference, an unknown method, a day that cannot be, or a text that cannot be stored.
     """
-    check_text(reference, field="reference")
-    check_text(note, field="note")
-    if method not in get_args(Method):
-        raise InvalidInput(_("Choose how it was paid."), field="method")
-    if not reference.strip():
-        raise Required(_("Write the reference that finds this payment again."), field="reference")
-    if len(reference) > MAX_REFERENCE:
-        raise InvalidInput(_("Please keep the reference under %(max)d characters.") % {"max": MAX_REFERENCE}, field="reference")
-    if paid_on > now.date():
-        raise InvalidInput(_("The day of the payment is in the future."), field="paid_on")
+    check_proof(method=method, reference=reference, paid_on=paid_on, note=note, now=now)
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
         _check_claimed_by(refund, by)
+        if paid_on < (refund.payment.purchase.purchased_at - ANYWHERE).date():
+            raise InvalidInput(_("This day is before the purchase."), field="paid_on")
         refund.proof = {
             "method": method,
             "reference": reference.strip(),
             "paid_on": paid_on.isoformat(),
-            "note": note.strip()[:4000],
+            "note": note.strip(),
             "by": by.id,
             "by_label": by.label,
         }
@@ -105,6 +100,7 @@ def release_claim(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
         _check_claimed_by(refund, by)
         refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = "", "", None
         _move(refund, RefundEvent.PERSON_RELEASES, by=by, now=now)
+        record(events.refund_event(events.REFUND_RELEASED, refund, by), now=now)
         doorbell.ring(events.DRIVE)
     return refund
 
@@ -126,13 +122,91 @@ def report_bounced(*, refund_id: UUID, by: Actor, reason: str, now: datetime) ->
     return refund
 
 
-def _lock(refund_id: UUID, *, by: Actor) -> Refund:
+def look_at_refund(*, refund_id: UUID, by: Actor, note: str, now: datetime) -> Refund:
+    """Say that somebody looked at the money: the flag and the refund's open alerts are gone, and what waited for a person goes on.
+
+    Args:
+        note: what was found; recorded, required.
+        now: UTC.
+    Raises:
+        NotFound, NotAllowed: see `check_may`.
+        WrongState: nothing is flagged, or what stopped it still holds.
+        Required, InvalidInput: no note.
+    """
+    check_reason(note)
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by, action=Action.APPROVE)
+        waits = refund.waits_for == WaitsFor.PERSON
+        if not refund.needs_person and not waits:
+            raise WrongState(_("Somebody has looked at this already."))
+        if waits and why_stopped(refund.payment):
+            raise WrongState(_stopped(refund))
+        why, refund.needs_person = refund.needs_person, ""
+        if waits:
+            refund.waits_for = WaitsFor.NOTHING
+            doorbell.ring(events.DRIVE)
+        refund.save(update_fields=["needs_person", "waits_for"])
+        for alert in Alert.objects.filter(refund=refund, looked_at__isnull=True).order_by("pk"):
+            look_at(alert_id=alert.pk, by=by, note=note, now=now)
+        record(events.refund_event(events.REFUND_LOOKED_AT, refund, by, why=why), now=now)
+    return refund
+
+
+def why_not_by_hand(refund: Refund) -> str:
+    """Return why nobody may pay a refund by hand now, and what to do; "" when somebody may. Reads its payment.
+
+    Source: the domain's transition table, note (3), and its invariant 1: what was sent, or may have been, is not paid again.
+    """
+    if refund.operation == Operation.CANCEL_PAYMENT:
+        return _("This payment was never captured, so there is nothing to pay back: it is let go of at the payment provider.")
+    if refund.state in OVER and refund.owed:
+        return _stopped(refund)
+    if refund.state != RefundState.RESERVED:
+        return _why_not(refund)
+    if refund.attempt_count or refund.maybe_executed or refund.lease_until is not None:
+        return _("The payment provider was already asked to pay it. Wait for the outcome: after its “no” you can pay by hand.")
+    if refund.list_first:
+        return _("The records were restored from a backup. Wait until the payment provider has told whether it was paid since.")
+    if refund.waits_for == WaitsFor.SUBSCRIPTION:
+        return _("The end of the subscription must be confirmed first.")
+    return _stopped(refund)
+
+
+def check_proof(*, method: str, reference: str, paid_on: date, note: str = "", now: datetime) -> None:
+    """Check what a proof says by itself.
+
+    Raises:
+        Required, InvalidInput: as in `give_proof`.
+    """
+    check_text(reference, field="reference")
+    check_text(note, field="note")
+    if method not in get_args(Method):
+        raise InvalidInput(_("Choose how it was paid."), field="method")
+    if not reference.strip():
+        raise Required(_("Write the reference that finds this payment again."), field="reference")
+    if len(reference) > MAX_REFERENCE:
+        raise InvalidInput(_("Please keep the reference under %(max)d characters.") % {"max": MAX_REFERENCE}, field="reference")
+    if len(note) > MAX_MESSAGE:
+        raise InvalidInput(_("Please keep the note under %(max)d characters.") % {"max": MAX_MESSAGE}, field="note")
+    if paid_on > (now + ANYWHERE).date():
+        raise InvalidInput(_("The day of the payment is in the future."), field="paid_on")
+
+
+def _lock(refund_id: UUID, *, by: Actor, action: Action = Action.PAY_BY_HAND) -> Refund:
     refund = lock_refund(refund_id)
     if refund is None or refund.request is None:
         raise NotFound
     request: RefundRequest = refund.request
-    check_may(request=request, by=by, action=Action.PAY_BY_HAND, amount=live_total(request, refund.currency))
+    check_may(request=request, by=by, action=action, amount=live_total(request, refund.currency))
     return refund
+
+
+def _stopped(refund: Refund) -> str:
+    if refund.payment.over_minor:
+        return _("More is gone from this payment than was captured. Whoever pays now may pay twice: look at the payment first.")
+    if refund.payment.disputed_minor:
+        return _("The customer disputes this payment with the bank, which decides now. Whoever pays as well may pay twice.")
+    return ""
 
 
 def _check_claimed_by(refund: Refund, by: Actor) -> None:
@@ -151,7 +225,7 @@ def _move(refund: Refund, event: RefundEvent, *, by: Actor, now: datetime, code:
 
 def _why_not(refund: Refund) -> str:
     if refund.state in (RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.PENDING):
-        return _("The payment provider was already asked to pay it. Wait for the outcome, or for the provider's “no”.")
+        return _("The payment provider was already asked to pay it. Wait for the outcome: after its “no” you can pay by hand.")
     if refund.state == RefundState.MANUAL_CLAIMED:
         return _("%(name)s pays this refund by hand.") % {"name": refund.claimed_by_label}
     if refund.state in (RefundState.SUCCEEDED, RefundState.MANUAL_PAID):
