@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.ledger.verify import verify
 from refund_plugin.refunds.models import Alert, Dispute, Refund
 from refund_plugin.refunds.timeline import timeline
+from refund_plugin.refunds.tracking import tracking_token
 from tests.factories import COURSE, EBOOK, NOW, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
 
@@ -120,6 +122,16 @@ def test_it_cancels_what_was_not_sent_and_the_customer_reads_why(purchase, gatew
     assert "your bank decides now" in told.next_step
     assert [step.code for step in told.steps][-1] == "stopped"
     assert fine()
+
+
+def test_the_tracking_page_says_that_the_bank_decides(purchase, client):
+    request = ask(purchase)
+    tell(word(purchase, "needs_response"))
+
+    page = client.get(reverse("refund_plugin:track", args=[tracking_token(request)])).content.decode()
+
+    assert "Your bank decides about this payment" in page and "The money was not sent" in page
+    assert 'data-final="no"' in page and "about to be sent" not in page
 
 
 def test_it_flags_what_cannot_be_stopped_any_more(purchase, gateway):
