@@ -84,6 +84,10 @@ class BooksView(BooksMixin, WagtailAdminTemplateMixin, TemplateView):
     page_title = gettext_lazy("Books")
     header_icon = "table"
 
+    def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
+        """Home, books."""
+        return [*self.breadcrumbs_items, {"url": "", "label": _("Books")}]
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Sum up the period."""
         totals = account_totals(**self.period) if self.form.is_valid() else []
@@ -186,8 +190,9 @@ class CreditNoteView(BooksMixin, WagtailAdminTemplateMixin, TemplateView):
 
     def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
         """Home, credit notes, this one."""
+        books = {"url": reverse("refund_books:index"), "label": _("Books")}
         listing = {"url": reverse("refund_books:credit_notes"), "label": _("Credit notes")}
-        return [*self.breadcrumbs_items, listing, {"url": "", "label": self.note.label}]
+        return [*self.breadcrumbs_items, books, listing, {"url": "", "label": self.note.label}]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Gather what the document shows."""

@@ -31,16 +31,16 @@ class StateColumn(Column):
     cell_template_name = "refund_plugin/staff/cells/state.html"
 
 
-class DueColumn(Column):
-    """Until when the law wants the money back, while it is due; says so when it is late or nearly."""
+class AskedColumn(Column):
+    """When the customer asked, and until when the law wants the money back, while it is due."""
 
-    cell_template_name = "refund_plugin/staff/cells/due.html"
+    cell_template_name = "refund_plugin/staff/cells/asked.html"
 
     def get_cell_context_data(self, instance: Any, parent_context: Any) -> dict[str, Any]:
-        """Tell late ones from those that are due soon."""
-        due, now = self.get_value(instance), clock.now()
-        urgency = "" if due is None or due > now + WARN_BEFORE else "soon" if due > now else "late"
-        return {**super().get_cell_context_data(instance, parent_context), "urgency": urgency}
+        """Tell those that are due soon, or late, from the others."""
+        due, now = instance.reimburse_due, clock.now()
+        is_urgent = due is not None and due <= now + WARN_BEFORE
+        return {**super().get_cell_context_data(instance, parent_context), "due": due, "is_urgent": is_urgent}
 
 
 class CustomerColumn(Column):
@@ -78,8 +78,7 @@ def queue_columns() -> list[Column]:
         Column("get_reason_display", label=_("Reason"), sort_key="reason"),
         AmountColumn("amount_minor", label=_("Amount"), sort_key="amount_minor", classname="refund-number"),
         StateColumn("state", label=_("State"), sort_key="state"),
-        DateColumn("created_at", label=_("Asked"), sort_key="created_at"),
-        DueColumn("reimburse_due", label=_("Money due by"), sort_key="reimburse_due"),
+        AskedColumn("created_at", label=_("Asked"), sort_key="created_at"),
     ]
 
 
