@@ -31,6 +31,8 @@ class Settings:
         timezone: IANA name in which windows are counted and times shown; empty means Django's `TIME_ZONE`.
         gateways: by account slug: `kind` and the adapter's own options (`api_key`, `api_base`, `webhook_secret`, …).
             The first one is the default account.
+        order_books: accounts whose gateway is also the order book: by account slug, the slug of the store that its sales
+            belong to; an empty one means the default store.
         installation: a name for this installation, sent in gateway metadata, so that two installations on one
             gateway account never adopt each other's refunds.
         base_template: the host's template that our customer pages extend, through its block `content`.
@@ -46,6 +48,8 @@ class Settings:
         breaker_seconds: how long, the first time; it doubles while the gateway stays silent, up to two minutes.
         reconcile_hours: how often the gateway's listing is compared with ours; 0 means only when somebody starts it.
         reconcile_days: how far back it is read.
+        selftest_hours: how often accounts in test mode are tested by a small charge and its refund; 0 means never by itself.
+        selftest_currency: what is charged in.
         sweep_seconds: how often the periodic sweep looks for work nobody rang for.
         doorbell_timeout_seconds: how long a customer's request may wait for the broker at most.
         retry_base_seconds, retry_max_seconds: backoff between attempts.
@@ -70,6 +74,7 @@ class Settings:
     store_name: str = "Shop"
     timezone: str = ""
     gateways: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    order_books: Mapping[str, str] = field(default_factory=dict)
     installation: str = "default"
     base_template: str = "base.html"
     public_url: str = ""
@@ -84,6 +89,8 @@ class Settings:
     breaker_seconds: float = 10.0
     reconcile_hours: int = 24
     reconcile_days: int = 35
+    selftest_hours: int = 0
+    selftest_currency: str = "EUR"
     sweep_seconds: int = 5
     doorbell_timeout_seconds: float = 0.5
     retry_base_seconds: float = 2.0

@@ -5,13 +5,13 @@ from refund_plugin.events.models import Delivery, Event, Heartbeat
 from refund_plugin.gateways.models import GatewayAccount, RateSlot
 from refund_plugin.limits.models import Counter
 from refund_plugin.messaging.models import Message
-from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine, SalesBackfill
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
-from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun
+from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, SelfTest
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
@@ -46,6 +46,8 @@ __all__ = [
     "Refund",
     "RefundRequest",
     "RequestLine",
+    "SalesBackfill",
+    "SelfTest",
     "ServiceToken",
     "Store",
     "WebhookEvent",

@@ -47,7 +47,7 @@ def send_for_event(*, event: Event, now: datetime) -> Message | None:
 def _write(event: Event, *, now: datetime) -> Message | None:
     request = _request(event)
     customer = request.customer if request else _customer(event)
-    if customer is None:
+    if customer is None or (request is not None and request.store.is_internal):
         return None
     language = language_for(customer, request)
     with translation.override(language):

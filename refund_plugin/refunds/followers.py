@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refund_plugin import duties
 from refund_plugin.events.services import subscribe
-from refund_plugin.refunds import law
+from refund_plugin.refunds import law, selftest
 from refund_plugin.refunds.access import services as access
 from refund_plugin.refunds.ledger import credit_notes, verify
 from refund_plugin.refunds.reconcile import services as reconcile
@@ -15,6 +15,7 @@ def register() -> None:
     duties.register_duty("verify_ledger", verify.run_duty, every_seconds=verify.EVERY_SECONDS)
     duties.register_duty("reimburse_by", law.warn_of_due, every_seconds=law.EVERY_SECONDS)
     duties.register_duty("reconcile", reconcile.reconcile_due)
+    duties.register_duty("selftest", selftest.selftest_due)
     duties.register_duty("access", access.tell_stores)
     subscribe(access.NAME, access.KINDS, access.on_event)
     duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)

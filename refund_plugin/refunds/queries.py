@@ -28,11 +28,11 @@ from django.db.models.functions import Coalesce
 from refund_plugin.errors import NotFound
 from refund_plugin.refunds.law import reimburse_due
 from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
-from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
 
-# a failed refund is answered by its successor; any other flag (the gateway contradicts itself) stays a person's matter
+# a failed refund is answered by its successor, or given up; any other flag (the gateway contradicts itself) stays a person's matter
 _TROUBLE = Refund.objects.filter(
-    Q(state=RefundState.FAILED, successor__isnull=True) | (~Q(needs_person="") & ~Q(state=RefundState.FAILED)), request=OuterRef("pk")
+    Q(state__in=list(OVER), owed=True) | (~Q(needs_person="") & ~Q(state=RefundState.FAILED)), request=OuterRef("pk")
 )
 
 
@@ -57,6 +57,13 @@ def money_needs_person() -> Q:
     return Q(Exists(_TROUBLE))
 
 
+def _requests(store_id: int | None) -> QuerySet[RefundRequest]:
+    """Return one store's requests, or every store's; a self-test's are nobody's work."""
+    if store_id is not None:
+        return RefundRequest.objects.filter(store_id=store_id)
+    return RefundRequest.objects.filter(store__is_internal=False)
+
+
 def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QuerySet[RefundRequest]:
     """Return requests for the staff's list: those whose money the law wants back soonest, then the oldest, with what a row shows.
 
@@ -72,7 +79,7 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
     whole, rest = F("line__paid_minor") / F("line__quantity"), F("line__paid_minor") % F("line__quantity")
     paid = Sum(whole * F("quantity") + rest * F("quantity") / F("line__quantity"), output_field=BigIntegerField())
     at_stake = RequestLine.objects.filter(request=OuterRef("pk")).order_by().values("request").annotate(paid=paid).values("paid")
-    queue = RefundRequest.objects.select_related("purchase", "customer", "store").prefetch_related(
+    queue = _requests(store_id).select_related("purchase", "customer", "store").prefetch_related(
         Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position"))
     )
     queue = queue.annotate(
@@ -81,8 +88,6 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
         reimburse_due=reimburse_due(),
         currency=F("purchase__currency"),
     )
-    if store_id is not None:
-        queue = queue.filter(store_id=store_id)
     if filters is not None:
         queue = queue.filter(filters)
     return queue.order_by(F("reimburse_due").asc(nulls_last=True), "created_at", "reference")
@@ -90,8 +95,7 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
 
 def queue_counts(store_id: int | None = None) -> QueueCounts:
     """Count the requests of each kind, in one statement."""
-    requests = RefundRequest.objects.all() if store_id is None else RefundRequest.objects.filter(store_id=store_id)
-    counted = requests.aggregate(
+    counted = _requests(store_id).aggregate(
         needs_person=Count("pk", filter=needs_person()),
         in_review=Count("pk", filter=Q(state=RequestState.IN_REVIEW)),
         needs_evidence=Count("pk", filter=Q(state=RequestState.NEEDS_EVIDENCE)),
@@ -103,7 +107,7 @@ def queue_counts(store_id: int | None = None) -> QueueCounts:
 
 def count_needing_person() -> int:
     """Count the requests that need a person, in every store; for the menu."""
-    return RefundRequest.objects.filter(needs_person()).count()
+    return _requests(None).filter(needs_person()).count()
 
 
 def next_case(after: RefundRequest) -> RefundRequest | None:
@@ -112,7 +116,7 @@ def next_case(after: RefundRequest) -> RefundRequest | None:
     due = RefundRequest.objects.filter(pk=after.pk).annotate(due=reimburse_due()).values_list("due", flat=True).first()
     later = Q(due__isnull=True) & younger if due is None else Q(due__gt=due) | Q(due=due) & younger | Q(due__isnull=True)
     rank = Case(When(later, then=Value(0)), default=Value(1), output_field=IntegerField())
-    waiting = RefundRequest.objects.annotate(due=reimburse_due()).filter(needs_person()).exclude(pk=after.pk)
+    waiting = _requests(None).annotate(due=reimburse_due()).filter(needs_person()).exclude(pk=after.pk)
     return waiting.order_by(rank, F("due").asc(nulls_last=True), "created_at", "reference").first()
 
 

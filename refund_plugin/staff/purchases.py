@@ -56,7 +56,8 @@ class PurchaseListView(generic.IndexView):
         """Purchases with what a row shows, in a fixed number of statements."""
         paid = PurchaseLine.objects.filter(purchase=OuterRef("pk")).order_by().values("purchase").annotate(sum=Sum("paid_minor"))
         return (
-            Purchase.objects.select_related("customer", "store")
+            Purchase.objects.filter(store__is_internal=False)
+            .select_related("customer", "store")
             .prefetch_related("lines")
             .annotate(paid_minor=Subquery(paid.values("sum"), output_field=BigIntegerField()), request_count=Count("refund_requests"))
         )

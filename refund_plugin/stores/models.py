@@ -12,6 +12,7 @@ class Store(models.Model):
     adapter = models.CharField(max_length=40, default="local")
     timezone = models.CharField(max_length=64, help_text=_("IANA name; windows are counted in days of this zone."))
     wagtail_site_id = models.PositiveBigIntegerField(null=True, blank=True, unique=True)
+    is_internal = models.BooleanField(default=False, help_text=_("For self-tests: in no list, no books, no mail."))
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:

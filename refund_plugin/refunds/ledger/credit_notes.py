@@ -73,7 +73,7 @@ def catch_up(now: datetime) -> int:
     """
     standing = CreditNote.objects.filter(refund=OuterRef("pk"), corrects__isnull=True, correction__isnull=True)
     gives_back = Q(owed=True) | Q(origin=RefundOrigin.EXTERNAL, allocations__isnull=False)
-    missing = Refund.objects.filter(gives_back, ~Exists(standing), state__in=list(GONE), settled_at__lt=now - SETTLED_BEFORE)
+    missing = Refund.objects.filter(gives_back, ~Exists(standing), store__is_internal=False, state__in=list(GONE), settled_at__lt=now - SETTLED_BEFORE)
     returned = Refund.objects.filter(Exists(standing), settled_at__lt=now - SETTLED_BEFORE).exclude(state__in=list(GONE))
     ids = {*missing.values_list("pk", flat=True), *returned.values_list("pk", flat=True)}
     return sum(settle_credit_notes(refund_id=refund_id, now=now) is not None for refund_id in sorted(ids))
@@ -86,7 +86,7 @@ def series_prefix(issued_at: datetime) -> str:
 
 def _is_called_for(refund: Refund, parts: list[Allocation]) -> bool:
     """A refund that nothing was owed for gives back no revenue, unless it was found at the gateway and assigned to lines."""
-    gives_back = refund.owed or refund.origin == RefundOrigin.EXTERNAL
+    gives_back = (refund.owed or refund.origin == RefundOrigin.EXTERNAL) and not refund.store.is_internal
     return refund.state in GONE and gives_back and bool(parts)
 
 

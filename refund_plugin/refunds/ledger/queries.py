@@ -102,7 +102,7 @@ def credit_note(pk: int, *, request: RefundRequest | None = None) -> CreditNote:
 
 def account_totals(*, start: datetime, end: datetime, store_id: int | None = None) -> list[AccountTotal]:
     """Return what each account moved from `start` up to (not including) `end`, by currency and account; one statement."""
-    entries = LedgerEntry.objects.filter(recorded_at__gte=start, recorded_at__lt=end)
+    entries = LedgerEntry.objects.filter(recorded_at__gte=start, recorded_at__lt=end, store__is_internal=False)
     if store_id is not None:
         entries = entries.filter(store_id=store_id)
     rows = entries.order_by().values("currency", "account").annotate(debit=Sum("debit_minor"), credit=Sum("credit_minor"))

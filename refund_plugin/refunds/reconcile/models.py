@@ -95,3 +95,23 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.gateway_refund_id}"
+
+
+class SelfTest(models.Model):
+    """What a small test charge and its refund gave, step by step: name, fine, detail, seconds."""
+
+    account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="self_tests", verbose_name=_("gateway account"))
+    fine = models.BooleanField(_("fine"))
+    steps = models.JSONField(default=list)
+    started_by = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField(_("started"))
+    finished_at = models.DateTimeField(_("finished"))
+
+    class Meta:
+        verbose_name = _("self-test")
+        verbose_name_plural = _("self-tests")
+        default_permissions = ()
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.started_at:%Y-%m-%d %H:%M}"
