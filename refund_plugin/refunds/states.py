@@ -38,6 +38,7 @@ class Settlement(StrEnum):
     PARTIAL = "partial"
     COMPLETE = "complete"
     NEEDS_PERSON = "needs_person"
+    GIVEN_UP = "given_up"  # the money did not go through, and nothing is owed any more
     STOPPED = "stopped"  # the customer's bank decides now: the payment is disputed
 
 

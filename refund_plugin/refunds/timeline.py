@@ -13,7 +13,7 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
-from refund_plugin.refunds.states import GONE, RefundState, RequestState, Settlement
+from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, Settlement
 
 STOPPED_BY_DISPUTE = "dispute"  # the failure code of such a refund
 DONE, NOW, NEXT, PROBLEM = "done", "now", "next", "problem"
@@ -51,12 +51,14 @@ class Timeline:
 def settlement_of(refunds: Sequence[Refund]) -> Settlement:
     """Derive what has become of the money from its refunds; superseded ones do not count."""
     superseded = {refund.supersedes_id for refund in refunds}
-    live = [refund for refund in refunds if refund.pk not in superseded and refund.state != RefundState.CANCELED]
+    live = [refund for refund in refunds if refund.pk not in superseded and (refund.owed or refund.state not in OVER)]
     stopped = any(refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE for refund in refunds)
+    if not live and not stopped and any(refund.state == RefundState.FAILED for refund in refunds):
+        return Settlement.GIVEN_UP
     if not live:
         return Settlement.STOPPED if stopped else Settlement.NONE
     # what has gone has gone, also when a person must look at it for another reason
-    if any(refund.state == RefundState.FAILED or (refund.needs_person and refund.state not in GONE) for refund in live):
+    if any(refund.state in OVER or (refund.needs_person and refund.state not in GONE) for refund in live):
         return Settlement.NEEDS_PERSON
     done = sum(refund.state in GONE for refund in live)
     if done == len(live):
@@ -149,14 +151,23 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
     if refund.state == RefundState.UNKNOWN:
         checking = _("The payment provider has not confirmed it yet. We ask again until it does; it is never sent twice.")
         return [Step("checking", _("We check that the money has left"), NOW, refund.first_sent_at, checking, amount), finished]
-    if refund.state == RefundState.FAILED:
+    if refund.state == RefundState.MANUAL_CLAIMED:
+        title = _("A person pays it to you") if not for_staff else _("%(name)s pays it by hand") % {"name": refund.claimed_by_label}
+        return [Step("paying_by_hand", title, NOW, refund.claimed_at, amount=amount), finished]
+    if refund.state == RefundState.MANUAL_PAID:
+        proof = refund.proof or {}
+        title = _("Given as store credit") if proof.get("method") == "store_credit" else _("Paid by a person")
+        detail = _("reference: %(reference)s") % {"reference": proof.get("reference", "")}
+        return [Step("paid_by_hand", title, DONE, refund.settled_at, detail, amount)]
+    by_dispute = refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE
+    if refund.state == RefundState.FAILED or (refund.state == RefundState.CANCELED and refund.owed and not by_dispute):
         detail = (
             _("The payment provider could not send it. A person is looking for another way; you need not do anything.")
             if not for_staff
             else _("The payment provider could not send it.")
         )
         return [Step("failed", _("The money did not go through"), PROBLEM, refund.settled_at, detail, amount)]
-    if refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE:
+    if by_dispute:
         detail = _("The payment was disputed with the bank before the money was sent.")
         return [Step("stopped", _("The money was not sent"), PROBLEM, refund.settled_at, detail, amount)]
     if refund.state == RefundState.CANCELED:
@@ -175,6 +186,7 @@ def _status(request: RefundRequest, settlement: Settlement) -> str:
         Settlement.COMPLETE: "refunded",
         Settlement.NEEDS_PERSON: "needs_person",
         Settlement.STOPPED: "disputed",
+        Settlement.GIVEN_UP: "given_up",
     }[settlement]
 
 
@@ -189,6 +201,7 @@ NEXT_STEPS = {
     "refunded": _lazy("The money has left us. Your bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
     "disputed": _lazy("You disputed the payment with your bank, and your bank decides now. So that it is not paid twice, we send nothing."),
+    "given_up": _lazy("This refund is closed: nothing more is sent. If that is not what you expect, tell us."),
 }
 STAFF_NEXT_STEPS = {
     RequestState.SUBMITTED: _lazy("The policy has not answered yet."),
@@ -201,4 +214,5 @@ STAFF_NEXT_STEPS = {
     "refunded": _lazy("The money has left us. The customer's bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person; the refund says what."),
     "disputed": _lazy("The payment is disputed, so nothing was sent: the customer's bank decides."),
+    "given_up": _lazy("Nothing is owed any more: somebody gave the refund up and said why."),
 }

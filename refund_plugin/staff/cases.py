@@ -31,6 +31,7 @@ from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
+from refund_plugin.staff.refund_cards import refund_card, transfer_text
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp
 
 
@@ -93,7 +94,6 @@ class CaseView(CaseMixin, TemplateView):
         """Gather what the page shows."""
         request, formatter = self.case, self.formatter
         following = next_case(request)
-        refunds = list(request.refunds.all())
         offered = [verb for verb in VERBS if verb.fits(request) and may(self.request.user, verb.action)]
         version = request.policy_version
         return super().get_context_data(
@@ -110,7 +110,8 @@ class CaseView(CaseMixin, TemplateView):
                 (payment, payment_name(payment, for_staff=True), Money(payment.captured_minor, payment.currency))
                 for payment in request.purchase.payments.all()
             ],
-            refunds=[(refund, payment_name(refund.payment, for_staff=True), self.may_retry(refund)) for refund in refunds],
+            refunds=[refund_card(refund, self.request.user) for refund in request.refunds.all()],
+            transfer_text=transfer_text(request),
             mails=request.messages.order_by("created_at", "pk"),
             access=access_notes([item.line_id for item in request.lines.all()]),
             credit_notes=credit_notes_of(request),
@@ -119,10 +120,6 @@ class CaseView(CaseMixin, TemplateView):
             next_url=reverse("refund_cases:case", args=[following.pk]) if following else "",
             **kwargs,
         )
-
-    def may_retry(self, refund: Refund) -> bool:
-        """Tell whether this person may send a failed refund again."""
-        return may_retry(refund) and may(self.request.user, Action.APPROVE)
 
 
 class FormView(CaseMixin, TemplateView):

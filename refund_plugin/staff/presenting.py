@@ -15,7 +15,7 @@ from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds.brake.models import BrakeReason
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.quote import NO_POLICY, Quote
-from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundState, RequestState
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
 from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
 from refund_plugin.rules.explanation import LineExplanation, explain_line
 
@@ -155,5 +155,5 @@ def without_verdict(line: CaseLine) -> CaseLine:
 
 
 def may_retry(refund: Refund) -> bool:
-    """Tell whether a refund failed and nothing was sent in its place."""
-    return refund.state == RefundState.FAILED and getattr(refund, "successor", None) is None
+    """Tell whether a refund failed and is still owed: not given up, and nothing was sent in its place."""
+    return refund.state in OVER and refund.owed

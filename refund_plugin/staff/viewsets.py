@@ -21,8 +21,10 @@ from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteV
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
 from refund_plugin.staff.disputes import DisputeListView, DisputeView, EvidenceView
 from refund_plugin.staff.externals import ExternalListView, ExternalView
+from refund_plugin.staff.manual import RefundVerbView
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
+from refund_plugin.staff.refund_verbs import REFUND_VERBS
 from refund_plugin.staff.verbs import VERBS
 
 
@@ -56,6 +58,10 @@ class CaseViewSet(StaffViewSet):
             path("<uuid:pk>/", self.view(CaseView), name="case"),
             *(path(f"<uuid:pk>/{verb.name}/", self.view(VerbView, verb=verb), name=verb.name) for verb in VERBS),
             path("<uuid:pk>/retry/<uuid:refund>/", self.view(RetryView), name="retry"),
+            *(
+                path(f"<uuid:pk>/refunds/<uuid:refund>/{verb.name}/", self.view(RefundVerbView, verb=verb), name=f"refund_{verb.name}")
+                for verb in REFUND_VERBS
+            ),
         ]
 
 

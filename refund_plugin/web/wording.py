@@ -114,6 +114,7 @@ def status_tag(state: str, settlement: Settlement) -> tuple[str, str]:
             Settlement.COMPLETE: (_("Refunded"), "yes"),
             Settlement.NEEDS_PERSON: (_("Delayed"), "part"),
             Settlement.STOPPED: (_("With your bank"), "part"),
+            Settlement.GIVEN_UP: (_("Closed"), "no"),
         }.get(settlement, (_("On its way"), "wait"))
     return {
         RequestState.DECLINED: (_("Declined"), "no"),
@@ -131,6 +132,7 @@ def status_headline(timeline: Timeline, *, amount: str, where: str) -> str:
         "refunded": _("%(amount)s went back to %(where)s"),
         "needs_person": _("Your %(amount)s are taking longer than usual"),
         "disputed": _("Your bank decides about this payment"),
+        "given_up": _("This refund is closed"),
         RequestState.DECLINED: _("We cannot refund this"),
         RequestState.CANCELED: _("You took this request back"),
         RequestState.NEEDS_EVIDENCE: _("We need an answer from you"),
