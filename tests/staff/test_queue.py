@@ -71,11 +71,11 @@ def test_a_refund_with_an_alert_needs_a_person_until_it_is_answered(staff, appro
 
 def test_a_failed_refund_that_was_sent_again_needs_nobody(staff, approved):
     failed = Refund.objects.get()
-    Refund.objects.update(state=RefundState.FAILED, needs_person="declined by the bank")
+    Refund.objects.update(state=RefundState.FAILED, needs_person="declined by the bank", owed=False)
     failed.refresh_from_db()
     fields = {f.attname: getattr(failed, f.attname) for f in Refund._meta.concrete_fields if not f.primary_key}
     Refund.objects.create(
-        **{**fields, "state": RefundState.SUCCEEDED, "needs_person": "", "idempotency_key": "other", "supersedes_id": failed.pk}
+        **{**fields, "state": RefundState.SUCCEEDED, "owed": True, "needs_person": "", "idempotency_key": "other", "supersedes_id": failed.pk}
     )
 
     assert references(queue(staff)) == []
