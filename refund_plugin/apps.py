@@ -17,11 +17,12 @@ class RefundPluginConfig(AppConfig):
         from refund_plugin import checks  # noqa: F401  (registers itself)
         from refund_plugin.messaging import subscribers
         from refund_plugin.refunds import followers, tasks  # noqa: F401  (Celery tasks)
-        from refund_plugin.webhooks import facts
+        from refund_plugin.webhooks import facts, sales
 
         subscribers.register()
         followers.register()
         facts.register()
+        sales.register()
         post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
 
 

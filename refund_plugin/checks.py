@@ -87,6 +87,19 @@ def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("refund_plugin")
+def check_order_books(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E021: `ORDER_BOOKS` names an account that is not there."""
+    if check_settings(None):
+        return []
+    known = settings().gateways
+    hint = f"Use a key of GATEWAYS: {', '.join(sorted(known)) or 'there is none yet'}."
+    return [
+        Error(f'REFUND_PLUGIN["ORDER_BOOKS"] names the unknown account "{slug}".', hint=hint, id="refund_plugin.E021")
+        for slug in sorted(set(settings().order_books) - set(known))
+    ]
+
+
+@register("refund_plugin")
 def check_brake(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     """E020: what `BRAKE` says cannot be read."""
     if check_settings(None):

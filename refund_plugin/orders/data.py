@@ -48,6 +48,10 @@ class PaymentData:
         gateway_payment_id: the gateway's name for it, such as Stripe's `pi_…`.
         account: slug of the gateway account; empty means the default one.
         livemode: None means the account's own mode.
+        is_captured: False while the money is only authorised; None means captured, or as it is known already. This and the
+            rest is told by gateways that keep the order book; what is left out changes nothing.
+        settlement_minor, fee_minor: what reached the merchant's balance, and the gateway's fee, in `settlement_currency`.
+        subscription_id, invoice_id: the gateway's own, of what it paid for.
     """
 
     gateway_payment_id: str
@@ -58,6 +62,12 @@ class PaymentData:
     brand: str = ""
     last4: str = ""
     captured_at: datetime | None = None
+    is_captured: bool | None = None
+    settlement_minor: int | None = None
+    settlement_currency: str = ""
+    fee_minor: int | None = None
+    subscription_id: str = ""
+    invoice_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

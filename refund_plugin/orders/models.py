@@ -166,6 +166,9 @@ class Payment(models.Model):
                 name="refund_payment_balance",
             ),
         ]
+        indexes = [
+            models.Index(fields=["account", "subscription_id"], condition=~Q(subscription_id=""), name="refund_payment_subscription")
+        ]
 
     def __str__(self) -> str:
         return self.gateway_payment_id
@@ -207,3 +210,20 @@ class AccessEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.occurred_at:%Y-%m-%d %H:%M}"
+
+
+class SalesBackfill(models.Model):
+    """How far the older sales of an account have been read; committed page by page, so that a run that ended early goes on."""
+
+    account = models.OneToOneField(GatewayAccount, models.CASCADE, related_name="+")
+    since = models.DateTimeField(null=True, help_text="Older sales are left out.")
+    kind = models.CharField(max_length=20, help_text="Which listing is read; sessions come before invoices.")
+    cursor = models.CharField(max_length=255, blank=True)
+    changed_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.kind} {self.cursor}"

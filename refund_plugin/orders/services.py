@@ -298,12 +298,14 @@ def _line_fields(line: LineData) -> dict[str, object]:
 
 
 def _payment_fields(payment: PaymentData) -> dict[str, object]:
+    optional = ("is_captured", "settlement_minor", "settlement_currency", "fee_minor", "subscription_id", "invoice_id")
     return {
         "captured_minor": payment.captured_minor,
         "method": payment.method,
         "brand": payment.brand,
         "last4": payment.last4,
         "captured_at": payment.captured_at,
+        **{name: value for name in optional if (value := getattr(payment, name)) not in (None, "")},
     }
 
 

@@ -108,6 +108,9 @@ def _checked_payment(payment: PaymentData, path: str) -> PaymentData:
     _whole(payment.captured_minor, f"{path}.captured", 0, MAX_MINOR)
     if payment.captured_at is not None:
         _moment(payment.captured_at, f"{path}.captured_at")
+    for name in ("settlement_minor", "fee_minor"):
+        if getattr(payment, name) is not None:
+            _whole(getattr(payment, name), f"{path}.{name}", 0, MAX_MINOR)
     return replace(
         payment,
         gateway_payment_id=_text(payment.gateway_payment_id, f"{path}.gateway_payment_id", 255, required=True),
@@ -115,6 +118,9 @@ def _checked_payment(payment: PaymentData, path: str) -> PaymentData:
         method=_text(payment.method, f"{path}.method", 40),
         brand=_text(payment.brand, f"{path}.brand", 40),
         last4=_text(payment.last4, f"{path}.last4", 4),
+        settlement_currency=_text(payment.settlement_currency, f"{path}.settlement_currency", 3).upper(),
+        subscription_id=_text(payment.subscription_id, f"{path}.subscription_id", 255),
+        invoice_id=_text(payment.invoice_id, f"{path}.invoice_id", 255),
     )
 
 

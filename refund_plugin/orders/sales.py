@@ -1,0 +1,173 @@
+"""Record what a gateway that keeps the order book has sold, such as Stripe by Checkout or Billing.
+
+The same sale may be told several times, in any order and by two names: a checkout session that makes an invoice is told as the
+session and as the invoice. Its payment says that both are one. Then the session counts, because it carries the shop's own number
+of the order. (A session that starts a subscription reads as the subscription's first invoice; each renewal is a sale of its own.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from refund_plugin.conf import settings
+from refund_plugin.errors import NotFound, WrongState
+from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.sales import Sale, SaleLine, SalePayment
+from refund_plugin.orders.data import LineData, PaymentData, PurchaseData, Recorded
+from refund_plugin.orders.models import Payment, Purchase
+from refund_plugin.orders.queries import clean_number
+from refund_plugin.orders.services import record_purchases
+from refund_plugin.stores.models import Store
+from refund_plugin.stores.services import ensure_default_store
+
+NUMBER_LENGTH = 64
+SALE = "sale"  # in a purchase's metadata: the gateway's id of the sale that it was made from
+
+
+def order_book_of(account: GatewayAccount) -> Store | None:
+    """Return the store that an account's sales belong to; None when it keeps no order book.
+
+    Raises:
+        NotFound: `ORDER_BOOKS` names a store that does not exist.
+    """
+    slug = settings().order_books.get(account.slug)
+    if slug is None:
+        return None
+    if slug in ("", settings().store):
+        return ensure_default_store()
+    store = Store.objects.filter(slug=slug).first()
+    if store is None:
+        raise NotFound(_("There is no store “%(slug)s”, which REFUND_PLUGIN['ORDER_BOOKS'] names.") % {"slug": slug})
+    return store
+
+
+def record_sale(*, store: Store, account: GatewayAccount, sale: Sale, now: datetime) -> tuple[Purchase, Recorded] | None:
+    """Record a sale as a purchase, or bring its record up to date; telling it again, or by its other name, changes nothing.
+
+    A purchase that somebody else recorded with this payment stays as it is, and so does one whose money has moved.
+
+    Args:
+        now: UTC.
+    Returns:
+        The purchase and what was done; None for a sale in which nothing was paid.
+    Raises:
+        InvalidInput: a value cannot be used, such as a sale without an e-mail address; `field` names it.
+    """
+    if not any(payment.captured.minor for payment in sale.payments):
+        return None
+    data = purchase_of(sale, account=account)
+    with transaction.atomic():
+        # one sale of a store after the other: two that were given one number must not become one purchase
+        no_key = connection.features.has_select_for_no_key_update
+        Store.objects.select_for_update(no_key=no_key).get(pk=store.pk)
+        known = _purchase_with(account, sale)
+        if known is None:
+            number = data.number if _is_free(store, data.number) else sale.payments[0].gateway_payment_id
+        elif _is_made_from(known, sale.source_id):
+            number = known.number
+        elif sale.kind == "checkout_session" and _is_made_from(known, sale.invoice_id) and not known.refund_requests.exists():
+            number = data.number if _is_free(store, data.number) else known.number
+            Purchase.objects.filter(pk=known.pk).update(number=number)
+        else:
+            return known, Recorded.UNCHANGED
+        return _record(store, replace(data, number=number), known, source_id=sale.source_id, now=now)
+
+
+def _record(store: Store, data: PurchaseData, known: Purchase | None, *, source_id: str, now: datetime) -> tuple[Purchase, Recorded]:
+    try:
+        [(purchase, recorded)] = record_purchases(store=store, items=[data], now=now)
+    except WrongState:
+        if known is None:
+            raise
+        return known, Recorded.UNCHANGED  # its money has moved: from here on the record is history
+    if purchase.metadata.get(SALE) != source_id:
+        purchase.metadata = {**purchase.metadata, SALE: source_id}
+        purchase.save(update_fields=["metadata"])
+    return purchase, recorded
+
+
+def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
+    """Return the purchase that one of the sale's payments belongs to."""
+    names = [payment.gateway_payment_id for payment in sale.payments]
+    payments = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
+    found = payments.select_related("purchase").order_by("pk").first()
+    return found.purchase if found is not None else None
+
+
+def _is_made_from(purchase: Purchase, source_id: str) -> bool:
+    return bool(source_id) and purchase.metadata.get(SALE) == source_id
+
+
+def _is_free(store: Store, number: str) -> bool:
+    return not Purchase.objects.filter(store=store, number=number).exists()
+
+
+def purchase_of(sale: Sale, *, account: GatewayAccount) -> PurchaseData:
+    """Return a sale as a purchase.
+
+    Its number is the sale's; where that is longer than an order number can be, as a session's own id is, the payment's id.
+    """
+    number = clean_number(sale.number)
+    return PurchaseData(
+        number=number if 0 < len(number) <= NUMBER_LENGTH else sale.payments[0].gateway_payment_id,
+        email=sale.email,
+        currency=sale.currency,
+        purchased_at=sale.purchased_at,
+        lines=tuple(_line(line) for line in sale.lines),
+        payments=tuple(_payment(payment, sale, account) for payment in sale.payments),
+        customer_name=_printable(sale.name, 200),
+        locale=_printable(sale.locale, 20),
+        buyer_kind=sale.buyer_kind,
+        country=sale.country if len(sale.country) == 2 else "",
+        channel=_printable(sale.metadata.get("channel", ""), 64),
+    )
+
+
+def _line(line: SaleLine) -> LineData:
+    has_term = line.term_start is not None and line.term_end is not None and line.term_start < line.term_end
+    return LineData(
+        sku=_printable(line.sku, 120),
+        name=_printable(line.name, 300),
+        paid_minor=line.paid.minor,
+        tax_minor=line.tax.minor,
+        tax_rate_percent=round(line.tax_rate_percent, 3) + Decimal(0),
+        quantity=line.quantity,
+        product_type=_printable(line.product_type, 120),
+        categories=tuple(_printable(word, 120) for word in line.categories),
+        tags=tuple(_printable(word, 120) for word in line.tags),
+        nature=line.nature or "content",
+        term_start=line.term_start if has_term else None,
+        term_end=line.term_end if has_term else None,
+        units_granted=line.units_granted or None,
+        unit_name=_printable(line.unit_name, 40),
+    )
+
+
+def _payment(payment: SalePayment, sale: Sale, account: GatewayAccount) -> PaymentData:
+    settlement = payment.settlement if payment.settlement is not None and payment.settlement.minor >= 0 else None
+    fee = payment.fee if settlement is not None and payment.fee is not None and payment.fee.minor >= 0 else None
+    return PaymentData(
+        gateway_payment_id=payment.gateway_payment_id,
+        captured_minor=payment.captured.minor,
+        account=account.slug,
+        method=payment.method[:40],
+        brand=payment.brand[:40],
+        last4=payment.last4[:4],
+        captured_at=payment.paid_at,
+        is_captured=payment.is_captured,
+        settlement_minor=settlement.minor if settlement is not None else None,
+        settlement_currency=settlement.currency if settlement is not None else "",
+        fee_minor=fee.minor if fee is not None else None,
+        subscription_id=sale.subscription_id,
+        invoice_id=sale.invoice_id,
+    )
+
+
+def _printable(text: str, longest: int) -> str:
+    """Return a text that people wrote at the gateway as we can keep it: control characters would be refused."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()[:longest].strip()

@@ -1,0 +1,47 @@
+"""What webhooks tell of sales and subscriptions. An event only names a sale: the rest is read here, where no transaction is open."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.facts import WebhookSale
+from refund_plugin.gateways.limiter import take_slots
+from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.gateways.services import gateway_for
+from refund_plugin.orders.sales import order_book_of, record_sale
+from refund_plugin.webhooks.handlers import Handled, register_handler
+
+# nothing was paid that could be refunded, or not yet: another event comes with the money
+NO_SALE = frozenset({AnswerKind.DEFINITIVE_NO, AnswerKind.PENDING})
+
+
+class SaleNotRead(Exception):
+    """The gateway did not tell what was sold; the event is applied again later."""
+
+
+def register() -> None:
+    """Register the handlers; called from `AppConfig.ready()`."""
+    register_handler(WebhookSale, apply_sale)
+
+
+def apply_sale(account: GatewayAccount, fact: WebhookSale, now: datetime) -> Handled:
+    """Something was sold: record it when the account is an order book.
+
+    Raises:
+        SaleNotRead: see there.
+        InvalidInput, NotFound: as in `record_sale` and `order_book_of`.
+    """
+    store = order_book_of(account)
+    if store is None:
+        return Handled.DONE
+    [delay] = take_slots(account, SlotKind.READ, 1)
+    time.sleep(delay)
+    sale = gateway_for(account).read_sale(fact.source_id, fact.kind)
+    if isinstance(sale, GatewayAnswer):
+        if sale.kind in NO_SALE:
+            return Handled.DONE
+        raise SaleNotRead(f"{fact.source_id}: {sale.message or sale.code}")
+    record_sale(store=store, account=account, sale=sale, now=now)
+    return Handled.DONE
