@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Count
+
 from refund_plugin import clock
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund
@@ -82,12 +84,13 @@ def older_than_the_key(world: World, size: Size) -> Figure:
             scene.until_settled(seconds=120)
         later = Attempt.objects.filter(refund__in=originals, started_at__gt=forgotten_at)
         blind = later.filter(purpose__in=SENDS).count()
-        listed = later.filter(purpose=AttemptPurpose.LIST).values("refund").distinct().count()
+        listings = later.filter(purpose=AttemptPurpose.LIST, answer="absent").values("refund").annotate(times=Count("pk"))
+        absent = listings.filter(times__gte=2).count()
         found = truth.find(scene)
     return judged(
-        f"{blind} blind resends; {listed} of {count} resolved by listing, {executed} found there, {count - executed} absent and paid anew",
+        f"{blind} blind resends; of {count} {executed} were found listed, {absent} twice not listed and paid anew",
         *found.problems,
         f"{blind} were sent again with a key that the gateway has forgotten" if blind else "",
-        "" if listed == count else f"only {listed} were listed",
+        "" if absent == count - executed else f"{count - executed} were never executed, and {absent} were looked for twice",
         "" if 0 < executed < count else f"the gateway had executed {executed}, which shows one side only",
     )
