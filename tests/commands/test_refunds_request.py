@@ -8,7 +8,7 @@ import threading
 import pytest
 from django.db import connection
 
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from tests.commands.helpers import run
 from tests.factories import EBOOK, LICENCE, SALE, make_purchase
@@ -51,6 +51,12 @@ def test_the_same_key_asks_once():
     second = json.loads(ask(number, "--line", "EBOOK-1", "--key", "ticket-7", "--json").out)
     assert first["reference"] == second["reference"]
     assert RefundRequest.objects.count() == 1
+
+
+def test_a_withdrawal_is_recorded_as_one():
+    assert ask(make_purchase(lines=[SALE]).number, "--line", "SALE-1", "--withdrawal").code == 0
+    row = RefundRequest.objects.get()
+    assert (row.is_withdrawal, row.state) == (True, "in_review")
 
 
 def test_a_decline_is_told_and_ends_with_1():

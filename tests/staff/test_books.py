@@ -15,6 +15,7 @@ from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.ledger.models import CreditNote
 from refund_plugin.refunds.ledger.verify import run_duty
+from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.review import approve_request
 from tests.factories import SALE, make_purchase
@@ -115,3 +116,12 @@ def test_a_withdrawal_says_until_when_the_money_is_due_in_the_list_and_on_its_pa
     page = staff.get(reverse("refund_cases:case", args=[withdrawal.pk])).content.decode()
     assert "the law wants the money back by" in page
     assert "declared a statutory withdrawal" in page
+
+
+def test_staff_record_a_withdrawal_that_came_by_mail_or_telephone(policy, staff):
+    purchase = make_purchase(lines=[SALE])
+    url = reverse("refund_purchases:purchase", args=[purchase.pk])
+    asked = {"reason": "other", "submission_key": "k", "withdrawal": "on", f"quantity_{purchase.lines.get().pk}": 1}
+    assert staff.post(url, asked).status_code == 302
+    request = RefundRequest.objects.get()
+    assert (request.is_withdrawal, request.state) == (True, "in_review")
