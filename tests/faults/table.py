@@ -28,6 +28,7 @@ _ROWS = (
     ("old-unknown", "unknown outcome older than the key's memory", "resolved by listing, 0 blind resends", "unknown:older_than_the_key"),
     ("flush", "broker flushed with 1,000 waiting", "all driven again within 60 s", "broker:flushed"),
     ("worker-killed", "whole worker killed", "its work resumed within 30 s", "broker:worker_killed"),
+    ("webhook-orders", "webhooks five times each, shuffled, 1,000 permutations", "same end state", "webhook_permutations"),
     ("no-webhooks", "webhooks that never come", "same end state", "webhooks:never_come"),
     ("rate-limited", "50 % of calls answered 429", "0 ended as failed", "rate_limit"),
     ("database", "PostgreSQL restarted mid-batch; deadlocks forced", "0 lost, 0 twice", "database"),
