@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from refund_plugin import clock
+from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.events import doorbell
 from refund_plugin.gateways.base import WebhookFact, WebhookRefund
 from refund_plugin.gateways.services import gateway_for
@@ -27,6 +29,7 @@ from refund_plugin.webhooks.services import APPLY
 logger = logging.getLogger(__name__)
 
 BATCH = 50
+AT_ONCE = 500
 LEASE_SECONDS = 120
 MAX_FAILURES = 10
 RETRY_SECONDS = (1, 5, 30, 120, 600)
@@ -34,7 +37,7 @@ FOREIGN_DAYS = 30  # how long an event waits for its payment to become known
 FOUND_SECONDS = 60
 
 
-def apply_waiting(now: datetime | None = None, *, limit: int = 500) -> int:
+def apply_waiting(now: datetime | None = None, *, limit: int = AT_ONCE) -> int:
     """Apply up to about `limit` events that are due; return how many were handled. No transaction may be open.
 
     Args:
@@ -140,6 +143,8 @@ def _note_failure(event: WebhookEvent, error: Exception, now: datetime) -> None:
     event.last_error = f"{type(error).__name__}: {error}"[:500]
     if event.failures >= MAX_FAILURES:
         event.state = InboxState.PARKED
+        with suppress(GatewayMisconfigured):  # then there is no adapter that knows what may be kept
+            event.body = gateway_for(event.account).kept_of(event.body)
         raise_alert(
             kind="webhook_parked",
             key=f"webhook:{event.pk}",
@@ -147,4 +152,4 @@ def _note_failure(event: WebhookEvent, error: Exception, now: datetime) -> None:
             account=event.account,
             now=now,
         )
-    event.save(update_fields=["state", "failures", "due_at", "lease_until", "last_error"])
+    event.save(update_fields=["state", "body", "failures", "due_at", "lease_until", "last_error"])

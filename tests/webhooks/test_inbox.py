@@ -152,13 +152,13 @@ def test_events_about_refunds_of_which_one_fails_are_applied_one_by_one(purchase
 def test_after_too_many_failures_an_event_is_parked_with_an_alert_and_sending_it_again_revives_it(purchase, registry):
     works = handlers.handler_of(WebhookDispute)
     register_handler(WebhookDispute, broken)
-    about = dispute_object(purchase, "needs_response")
+    about = dispute_object(purchase, "needs_response") | {"evidence": {"customer_name": "Ottilie"}}
     deliver(about, event_id="evt_1", event_type="charge.dispute.created")
     for _failure in range(MAX_FAILURES):
         WebhookEvent.objects.update(due_at=clock.database_now())
         apply_waiting()
 
-    assert WebhookEvent.objects.get().state == "parked"
+    assert WebhookEvent.objects.get().state == "parked" and "Ottilie" not in json.dumps(WebhookEvent.objects.get().body)
     assert (Alert.objects.get().kind, Alert.objects.get().account) == ("webhook_parked", default_account())
     WebhookEvent.objects.update(due_at=clock.database_now())
     assert apply_waiting() == 0
