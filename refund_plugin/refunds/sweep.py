@@ -30,15 +30,15 @@ class Swept:
 
 
 def sweep_once(now: datetime) -> Swept:
-    """Beat, look after the gateways, send what is due, deliver what is due, do the other rooms' duties.
+    """Beat, look after the gateways, send what is due, do the rooms' duties, deliver what is due.
 
     Args:
         now: UTC.
     """
     beat(WORKER, now=clock.database_now())
     _ping_if_due()
-    done = sum(_do(duty, now) for duty in duties())
     calls = drive_refunds()
+    done = sum(_do(duty, now) for duty in duties())
     deliveries = deliver_due(seconds=PATIENCE_SECONDS)
     forget_expired(now=now)
     return Swept(calls=calls, deliveries=deliveries, duties=done)
