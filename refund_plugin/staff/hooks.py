@@ -11,6 +11,7 @@ from wagtail.admin.ui.components import Component
 
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
+from refund_plugin.staff.alerts import AlertsPanel
 from refund_plugin.staff.panels import RefundsPanel, RefundsSummaryItem
 from refund_plugin.staff.permissions import register_policy, staff_permissions
 from refund_plugin.staff.viewsets import RefundsGroup
@@ -34,7 +35,7 @@ def register_permissions() -> QuerySet[Permission]:
 def add_home_panel(request: HttpRequest, panels: list[Component]) -> None:
     """Put what needs a person on the home page of those who may look."""
     if may(request.user, Action.VIEW_CASES):
-        panels.append(RefundsPanel())
+        panels += [AlertsPanel(), RefundsPanel()]
 
 
 @hooks.register("construct_homepage_summary_items")

@@ -9,13 +9,14 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
-from wagtail.admin.menu import SubmenuMenuItem
-from wagtail.admin.ui.sidebar import SubMenuItem
+from wagtail.admin.menu import MenuItem, SubmenuMenuItem
+from wagtail.admin.ui.sidebar import LinkMenuItem, SubMenuItem
 from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
+from refund_plugin.staff.alerts import AlertListView, AlertView, open_alerts
 from refund_plugin.staff.automatic import AutomaticView, PauseView, ReleaseView, ResumeView
 from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteView, JournalView
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
@@ -160,6 +161,44 @@ class ExternalViewSet(StaffViewSet):
         ]
 
 
+class AlertMenuItem(MenuItem):
+    """The menu item "Alerts", with the number of those that nobody has looked at."""
+
+    def is_shown(self, request: HttpRequest) -> bool:
+        """Only to people who may see cases."""
+        return may(request.user, Action.VIEW_CASES)
+
+    def render_component(self, request: HttpRequest) -> LinkMenuItem:
+        """Write the number behind the label, when there is one."""
+        component = super().render_component(request)
+        waiting = open_alerts()
+        if waiting:
+            component.label = _("Alerts (%(waiting)d)") % {"waiting": waiting}
+        return component
+
+
+class AlertViewSet(StaffViewSet):
+    """What a person must look at."""
+
+    name = "refund_alerts"
+    url_prefix = "refunds/alerts"
+    icon = "warning"
+    menu_label = _("Alerts")
+
+    def get_menu_item(self, order: int | None = None) -> AlertMenuItem:
+        """Return the item with the number."""
+        plain = super().get_menu_item(order)
+        return AlertMenuItem(plain.label, plain.url, name=plain.name, icon_name=plain.icon_name, order=plain.order)
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the alerts."""
+        return [
+            path("", self.view(AlertListView), name="index"),
+            path("results/", self.view(AlertListView, results_only=True), name="index_results"),
+            path("<int:pk>/", self.view(AlertView), name="alert"),
+        ]
+
+
 class CountingMenuItem(SubmenuMenuItem):
     """The menu "Refunds", with the number of requests that need a person."""
 
@@ -179,7 +218,7 @@ class RefundsGroup(ViewSetGroup):
     menu_name = "refunds"
     menu_icon = "resubmit"
     menu_order = 250
-    items = (CaseViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, AutomaticViewSet, BooksViewSet)
+    items = (CaseViewSet, AlertViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, AutomaticViewSet, BooksViewSet)
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
         """Return the menu with the number."""
