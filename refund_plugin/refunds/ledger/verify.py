@@ -142,10 +142,10 @@ COMPARISONS: tuple[Comparison, ...] = (
             SELECT payment_id,
                 SUM(CASE WHEN state IN ({held}) THEN amount_minor ELSE 0 END) AS held,
                 SUM(CASE WHEN state IN ({gone}) THEN amount_minor ELSE 0 END) AS gone,
-                SUM(CASE WHEN origin = 'external' AND state IN ({held}, {gone}) AND part.refund_id IS NULL
+                SUM(CASE WHEN origin = 'external' AND state IN ({held}, {gone})
+                    AND NOT EXISTS (SELECT 1 FROM {allocations} AS part WHERE part.refund_id = refund.id)
                     THEN amount_minor ELSE 0 END) AS unallocated
             FROM {refunds} AS refund
-            LEFT JOIN (SELECT DISTINCT refund_id FROM {allocations}) AS part ON part.refund_id = refund.id
             GROUP BY payment_id
         ) AS moved ON moved.payment_id = payment.id
         LEFT JOIN (

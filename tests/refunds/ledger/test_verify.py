@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, transaction
@@ -234,3 +235,20 @@ def test_once_a_day_an_alert_is_raised_while_something_differs(paid):
     assert run_duty(NOW) == 1
     assert "held is 1" in Alert.objects.get(kind=ALERT_KIND).why
     assert ("verify_ledger", 24 * 3600) in {(duty.name, duty.every_seconds) for duty in duties.duties()}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_changes_while_it_compares_is_not_taken_for_a_difference(policy):
+    told(only_refund(ask(make_purchase())), AnswerKind.SUCCEEDED)
+
+    def change() -> None:
+        Payment.objects.update(held_minor=1, captured_minor=F("captured_minor") + 10)
+        connection.close()
+
+    def busy(name: str) -> None:
+        if name == "payment" and connection.vendor == "postgresql":  # SQLite lets nobody write meanwhile
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(change).result()
+
+    assert verify(progress=busy).fine
+    assert verify().fine is (connection.vendor == "sqlite")
