@@ -168,6 +168,9 @@ def _tell(state: AccessState, now: datetime) -> int:
             adapter.set_access(_described(state, line))
         except StoreUnavailable as unavailable:
             error = str(unavailable) or "the store did not answer"
+        except Exception as failure:  # an adapter's own fault delays this line, not the others
+            logger.exception("the adapter %s failed", line.purchase.store.adapter)
+            error = f"{type(failure).__name__}: {failure}"
         else:
             error = ""
     _record(state, error, now=now)

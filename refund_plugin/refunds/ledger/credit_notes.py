@@ -7,6 +7,7 @@ number that was taken and not used cannot exist. A document is never changed or 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -24,6 +25,8 @@ from refund_plugin.refunds.locks import for_update, lock_refund
 from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin
 from refund_plugin.refunds.states import GONE
 from refund_plugin.stores.models import Store
+
+logger = logging.getLogger(__name__)
 
 NAME = "credit_notes"
 KINDS = (
@@ -73,10 +76,17 @@ def catch_up(now: datetime) -> int:
     """
     standing = CreditNote.objects.filter(refund=OuterRef("pk"), corrects__isnull=True, correction__isnull=True)
     gives_back = Q(owed=True) | Q(origin=RefundOrigin.EXTERNAL, allocations__isnull=False)
-    missing = Refund.objects.filter(gives_back, ~Exists(standing), store__is_internal=False, state__in=list(GONE), settled_at__lt=now - SETTLED_BEFORE)
-    returned = Refund.objects.filter(Exists(standing), settled_at__lt=now - SETTLED_BEFORE).exclude(state__in=list(GONE))
+    settled = Refund.objects.filter(settled_at__lt=now - SETTLED_BEFORE, store__is_internal=False)
+    missing = settled.filter(gives_back, ~Exists(standing), state__in=list(GONE))
+    returned = settled.filter(Exists(standing)).exclude(state__in=list(GONE))
     ids = {*missing.values_list("pk", flat=True), *returned.values_list("pk", flat=True)}
-    return sum(settle_credit_notes(refund_id=refund_id, now=now) is not None for refund_id in sorted(ids))
+    issued = 0
+    for refund_id in sorted(ids):
+        try:
+            issued += settle_credit_notes(refund_id=refund_id, now=now) is not None
+        except Exception:  # one document that cannot be written must not keep the others from being issued
+            logger.exception("no credit note could be issued about refund %s", refund_id)
+    return issued
 
 
 def series_prefix(issued_at: datetime) -> str:
@@ -86,7 +96,7 @@ def series_prefix(issued_at: datetime) -> str:
 
 def _is_called_for(refund: Refund, parts: list[Allocation]) -> bool:
     """A refund that nothing was owed for gives back no revenue, unless it was found at the gateway and assigned to lines."""
-    gives_back = (refund.owed or refund.origin == RefundOrigin.EXTERNAL) and not refund.store.is_internal
+    gives_back = (refund.owed or refund.origin == RefundOrigin.EXTERNAL) and not refund.payment.purchase.store.is_internal
     return refund.state in GONE and gives_back and bool(parts)
 
 

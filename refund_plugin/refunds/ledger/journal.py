@@ -83,10 +83,14 @@ class _Echo:
 
 
 def _entries(start: datetime, end: datetime, store_id: int | None) -> Iterator[LedgerEntry]:
-    entries = LedgerEntry.objects.filter(recorded_at__gte=start, recorded_at__lt=end, store__is_internal=False).order_by("recorded_at", "id")
+    entries = LedgerEntry.objects.filter(recorded_at__gte=start, recorded_at__lt=end, store__is_internal=False)
     if store_id is not None:
         entries = entries.filter(store_id=store_id)
-    related = entries.select_related("store", "refund__request", "payment__purchase").prefetch_related("refund__allocations")
+    related = (
+        entries.order_by("recorded_at", "id")
+        .select_related("store", "refund__request", "payment__purchase")
+        .prefetch_related("refund__allocations")
+    )
     return related.iterator(chunk_size=CHUNK)
 
 

@@ -276,6 +276,25 @@ def test_a_store_of_another_kind_is_told_through_its_own_adapter(shop):
     assert shop.calls == 0
 
 
+def test_an_adapter_that_is_broken_delays_only_its_own_line(shop):
+    class Broken:
+        def keeps_access(self):
+            return True
+
+        def set_access(self, access):
+            if access.sku == "EBOOK-1":
+                raise ZeroDivisionError("a fault of the adapter")
+
+    register_store_adapter("broken", Broken())
+    purchase = make_purchase(lines=[EBOOK, LICENCE])
+    purchase.store.adapter = "broken"
+    purchase.store.save()
+    ask(purchase)
+    deliver()
+    notes = access_notes(list(purchase.lines.values_list("pk", flat=True)))
+    assert [(note.text, note.confirmed) for note in notes] == [("frozen", False), ("3 of 3 frozen", True)]
+
+
 def test_the_sweep_tells_what_is_due():
     assert "access" in {duty.name for duty in duties.duties()}
 

@@ -15,6 +15,7 @@ from refund_plugin import duties
 from refund_plugin.events.models import Event
 from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.refunds.ledger import credit_notes
 from refund_plugin.refunds.ledger.credit_notes import KINDS, catch_up, on_event, settle_credit_notes
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries
 from refund_plugin.refunds.ledger.verify import verify
@@ -131,6 +132,20 @@ def test_what_no_event_brought_about_is_issued_later(policy):
     told(refund, AnswerKind.FAILED)
     assert catch_up(NOW + timedelta(hours=2)) == 1
     assert "credit_notes" in {duty.name for duty in duties.duties()}
+
+
+def test_one_document_that_cannot_be_written_does_not_hold_up_the_others(policy, monkeypatch):
+    broken, fine = paid(), paid()
+    issue = credit_notes._issue
+
+    def fail(refund, *arguments, **options):
+        if refund.pk == broken.pk:
+            raise ZeroDivisionError
+        return issue(refund, *arguments, **options)
+
+    monkeypatch.setattr(credit_notes, "_issue", fail)
+    assert catch_up(NOW + timedelta(hours=2)) == 1
+    assert CreditNote.objects.get().refund == fine
 
 
 def test_a_number_that_is_missing_is_named_by_the_comparison(policy):
