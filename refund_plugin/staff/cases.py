@@ -23,6 +23,7 @@ from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import Money
 from refund_plugin.refunds.access.queries import access_notes
 from refund_plugin.refunds.ledger.queries import credit_notes_of
+from refund_plugin.refunds.manual.worklist import transfer_text
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.people import approval_limits, may, staff_actor
 from refund_plugin.refunds.queries import case, next_case
@@ -31,7 +32,7 @@ from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
-from refund_plugin.staff.refund_cards import refund_card, transfer_text
+from refund_plugin.staff.refund_cards import refund_card
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp
 
 
@@ -111,7 +112,7 @@ class CaseView(CaseMixin, TemplateView):
                 for payment in request.purchase.payments.all()
             ],
             refunds=[refund_card(refund, self.request.user) for refund in request.refunds.all()],
-            transfer_text=transfer_text(request),
+            transfer_text=transfer_text(request.reference, request.purchase.number),
             mails=request.messages.order_by("created_at", "pk"),
             access=access_notes([item.line_id for item in request.lines.all()]),
             credit_notes=credit_notes_of(request),

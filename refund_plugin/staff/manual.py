@@ -10,12 +10,12 @@ from django.utils.functional import cached_property
 from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.refunds.manual.services import why_not_by_hand
+from refund_plugin.refunds.manual.worklist import transfer_text
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.timeline import payment_name
 from refund_plugin.staff.cases import FormView
 from refund_plugin.staff.forms import SeenForm
-from refund_plugin.staff.refund_cards import transfer_text
 from refund_plugin.staff.refund_verbs import REFUND_VERBS, RefundVerb
 from refund_plugin.staff.verbs import seen_stamp
 
@@ -64,6 +64,6 @@ class RefundVerbView(FormView):
             problem=problem,
             payment_name=payment_name(self.refund.payment, for_staff=True),
             instructs=self.verb.instructs,
-            transfer_text=transfer_text(self.case),
+            transfer_text=transfer_text(self.case.reference, self.case.purchase.number),
             **{**kwargs, "refund": self.refund},
         )

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action
 from refund_plugin.refunds.manual.services import why_not_by_hand
-from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.refunds.timeline import payment_name
@@ -49,17 +49,12 @@ def refund_card(refund: Refund, user: Any) -> RefundCard:
     )
 
 
-def transfer_text(case: RefundRequest) -> str:
-    """Return what to write on a transfer, so that both sides find it again."""
-    return _("Refund %(reference)s, order %(number)s") % {"reference": case.reference, "number": case.purchase.number}
-
-
 def _proof(refund: Refund) -> list[tuple[str, str]]:
     told = refund.proof or {}
     if not told:
         return []
     rows = [
-        (_("Paid"), str(dict(METHODS).get(told.get("method"), told.get("method", "")))),
+        (_("Paid"), str(dict(METHODS).get(str(told.get("method", "")), ""))),
         (_("Reference"), str(told.get("reference", ""))),
         (_("Day"), str(told.get("paid_on", ""))),
         (_("By"), str(told.get("by_label", ""))),

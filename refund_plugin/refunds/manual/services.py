@@ -17,14 +17,15 @@ from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events import doorbell
 from refund_plugin.events.services import record
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import look_at
-from refund_plugin.refunds.authority import check_may
+from refund_plugin.refunds.authority import TRUSTED, check_may
 from refund_plugin.refunds.balances import Balances
 from refund_plugin.refunds.checks import MAX_MESSAGE, check_reason, check_text
 from refund_plugin.refunds.execute import why_stopped
 from refund_plugin.refunds.locks import lock_refund
-from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, RefundRequest, WaitsFor
+from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.outcomes import do_apply
 from refund_plugin.refunds.retry import do_supersede, live_total
 from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
@@ -71,12 +72,10 @@ def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, pa
         WrongState: it is not claimed.
         Required, InvalidInput: no reference, an unknown method, a day that cannot be, or a text that cannot be stored.
     """
-    check_proof(method=method, reference=reference, paid_on=paid_on, note=note, now=now)
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
         _check_claimed_by(refund, by)
-        if paid_on < (refund.payment.purchase.purchased_at - ANYWHERE).date():
-            raise InvalidInput(_("This day is before the purchase."), field="paid_on")
+        check_proof(method=method, reference=reference, paid_on=paid_on, note=note, now=now, purchase=refund.payment.purchase)
         refund.proof = {
             "method": method,
             "reference": reference.strip(),
@@ -172,8 +171,18 @@ def why_not_by_hand(refund: Refund) -> str:
     return _stopped(refund)
 
 
-def check_proof(*, method: str, reference: str, paid_on: date, note: str = "", now: datetime) -> None:
-    """Check what a proof says by itself.
+def check_may_prove(*, refund: Refund, by: Actor) -> None:
+    """Check that `by` may say how a refund was paid; it comes with its request and that one's purchase.
+
+    Raises:
+        NotFound, NotAllowed, WrongState: as in `give_proof`.
+    """
+    _check_authority(refund, by, Action.PAY_BY_HAND)
+    _check_claimed_by(refund, by)
+
+
+def check_proof(*, method: str, reference: str, paid_on: date, note: str, now: datetime, purchase: Purchase) -> None:
+    """Check what a proof says.
 
     Raises:
         Required, InvalidInput: as in `give_proof`.
@@ -190,15 +199,22 @@ def check_proof(*, method: str, reference: str, paid_on: date, note: str = "", n
         raise InvalidInput(_("Please keep the note under %(max)d characters.") % {"max": MAX_MESSAGE}, field="note")
     if paid_on > (now + ANYWHERE).date():
         raise InvalidInput(_("The day of the payment is in the future."), field="paid_on")
+    if paid_on < (purchase.purchased_at - ANYWHERE).date():
+        raise InvalidInput(_("This day is before the purchase."), field="paid_on")
 
 
 def _lock(refund_id: UUID, *, by: Actor, action: Action = Action.PAY_BY_HAND) -> Refund:
     refund = lock_refund(refund_id)
-    if refund is None or refund.request is None:
+    if refund is None:
         raise NotFound
-    request: RefundRequest = refund.request
-    check_may(request=request, by=by, action=action, amount=live_total(request, refund.currency))
+    _check_authority(refund, by, action)
     return refund
+
+
+def _check_authority(refund: Refund, by: Actor, action: Action) -> None:
+    if refund.request is None:
+        raise NotFound
+    check_may(request=refund.request, by=by, action=action, amount=live_total(refund.request, refund.currency))
 
 
 def _stopped(refund: Refund) -> str:
@@ -212,7 +228,7 @@ def _stopped(refund: Refund) -> str:
 def _check_claimed_by(refund: Refund, by: Actor) -> None:
     if refund.state != RefundState.MANUAL_CLAIMED:
         raise WrongState(_why_not(refund))
-    if refund.claimed_by_id != by.id and not by.may(Action.APPROVE):
+    if refund.claimed_by_id != by.id and not by.may(Action.APPROVE) and by.kind not in TRUSTED:
         raise NotAllowed(_("%(name)s pays this refund.") % {"name": refund.claimed_by_label})
 
 
