@@ -8,11 +8,11 @@ to one. What is left to the model is what lives in SQL: claims, leases, and givi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from unittest import mock
 
 from refund_plugin.errors import WrongState
@@ -66,7 +66,10 @@ class Ours(NamedTuple):
 
 
 class Protocol:
-    """The product's own decisions, each worked out once: the search asks the same few questions millions of times."""
+    """The product's own decisions, each worked out once: the search asks the same few questions millions of times.
+
+    They are asked within `without_database()`.
+    """
 
     def __init__(self) -> None:
         self.begin = cache(self._begin)
@@ -86,15 +89,9 @@ class Protocol:
             over: more has gone from the payment than was captured.
         """
         refund = _refund_of(ours, over=over)
-        stopped: dict[str, Any] = {}
-        rows = SimpleNamespace(
-            objects=SimpleNamespace(filter=lambda **_names: SimpleNamespace(update=lambda **fields: stopped.update(fields)))
-        )
-        gateway = SimpleNamespace(capabilities=Capabilities())
-        with mock.patch.object(execute, "gateway_for", lambda _account: gateway), mock.patch.object(execute, "Refund", rows):
-            attempt = execute._attempt(refund, NOW)
+        attempt = execute._attempt(refund, NOW)
         if attempt is None:
-            return "", ours._replace(stopped=bool(stopped.get("waits_for")))
+            return "", ours._replace(stopped=over)
         return str(attempt.purpose.value), _ours_of(refund)
 
     def _record(self, ours: Ours, purpose: str, answer: str, holds: bool, is_news: bool, is_recent: bool) -> Ours:
@@ -124,11 +121,10 @@ class Protocol:
     def _happens(self, ours: Ours, event: str) -> Ours | None:
         """Return our row after a person did something; None when that is refused or ignored."""
         refund = _refund_of(ours)
-        with _nothing_is_written():
-            try:
-                after = outcomes.do_apply(_Balances(refund), refund, RefundEvent(event), actor=outcomes.SYSTEM, now=NOW)
-            except WrongState:
-                return None
+        try:
+            after = outcomes.do_apply(_Balances(refund), refund, RefundEvent(event), actor=outcomes.SYSTEM, now=NOW)
+        except WrongState:
+            return None
         return None if after is None else _ours_of(refund)
 
 
@@ -149,16 +145,22 @@ class _Balances(outcomes.Balances):
 
 
 def _take(refund: Refund, told: Told) -> None:
-    with _nothing_is_written():
-        outcomes._Recorder(_Balances(refund), NOW).take(told)
+    outcomes._Recorder(_Balances(refund), NOW).take(told)
 
 
 @contextmanager
-def _nothing_is_written() -> Iterator[None]:
-    with ExitStack() as patches:
-        for name in ("record", "raise_alert"):
-            patches.enter_context(mock.patch.object(outcomes, name))
-        patches.enter_context(mock.patch.object(outcomes.clock, "database_now", lambda: NOW))
+def without_database() -> Iterator[None]:
+    """Let the product decide without reading or writing a row."""
+    rows = SimpleNamespace(objects=SimpleNamespace(filter=lambda **_names: SimpleNamespace(update=lambda **_fields: 1)))
+    gateway = SimpleNamespace(capabilities=Capabilities())
+    with (
+        mock.patch.object(outcomes.logger, "disabled", True),
+        mock.patch.object(outcomes, "record", lambda *_events, now: []),
+        mock.patch.object(outcomes, "raise_alert", lambda **_alert: None),
+        mock.patch.object(outcomes.clock, "database_now", lambda: NOW),
+        mock.patch.object(execute, "gateway_for", lambda _account: gateway),
+        mock.patch.object(execute, "Refund", rows),
+    ):
         yield
 
 

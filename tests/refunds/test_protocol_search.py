@@ -8,12 +8,16 @@ import pytest
 
 from refund_plugin import clock
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.refunds import absence, states
 from refund_plugin.refunds.calls import call_gateway, drive_refunds
 from refund_plugin.refunds.execute import Started, begin_attempts, claim_due
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.outcomes import Told, record_answer, record_answers
-from refund_plugin.refunds.states import RefundState
+from refund_plugin.refunds.states import RefundEvent, RefundState
 from tests.factories import NOW, make_purchase
+from tests.faults import model_mutants as mutants
+from tests.faults.model_protocol import Protocol
+from tests.faults.model_space import search
 from tests.refunds.helpers import ask, only_refund
 
 
@@ -111,3 +115,44 @@ def test_a_refund_that_was_paid_before_its_error_was_kept_is_found_and_not_paid_
             drive_refunds()
     assert only_refund(request_).state == RefundState.SUCCEEDED
     assert len(gateway.sent) == 1
+
+
+def test_nothing_that_the_protocol_can_reach_with_one_fault_is_wrong():
+    found = search(Protocol(), faults=1)  # `make faults` searches with three
+    assert found.violation is None, found.violation
+    assert found.states > 10_000
+
+
+@pytest.mark.parametrize(
+    ("mutant", "what"),
+    [
+        (mutants.ResendsBlindly, "one refund became two at the gateway"),
+        (mutants.TakesSilenceForFailure, "one debt was paid twice"),
+        (mutants.NeverBurns, "one debt was paid twice"),
+        (mutants.BurnsOnOldListings, "one debt was paid twice"),
+        (mutants.BelievesOldNews, "a failure that was known was undone by what was told before it"),
+    ],
+)
+def test_an_error_that_is_planted_in_the_protocol_is_found(mutant, what):
+    violation = search(mutant(), faults=1).violation
+    assert violation is not None
+    assert violation.what == what
+    assert len(violation.steps) > 3
+
+
+@pytest.mark.parametrize(
+    ("event", "after"),
+    [(RefundEvent.MAYBE_EXECUTED, RefundState.FAILED), (RefundEvent.CLAIMED, RefundState.PROCESSING), (RefundEvent.SUCCEEDED, None)],
+)
+def test_an_error_that_is_planted_in_the_table_of_transitions_is_found(monkeypatch, event, after):
+    """Of an unknown refund: called failed, taken for one that was not sent, or never told what became of it."""
+    if after is None:
+        monkeypatch.delitem(states.REFUND_TRANSITIONS, (RefundState.UNKNOWN, event))
+    else:
+        monkeypatch.setitem(states.REFUND_TRANSITIONS, (RefundState.UNKNOWN, event), after)
+    assert search(Protocol(), faults=1).violation is not None
+
+
+def test_an_error_that_is_planted_in_the_rule_for_absence_is_found(monkeypatch):
+    monkeypatch.setattr(absence, "FRESH", timedelta(days=9))
+    assert search(Protocol(), faults=1).violation is not None
