@@ -9,7 +9,8 @@ from functools import partial
 from tests.faults import seeding, truth
 from tests.faults.figures import Figure, Size, judged
 from tests.faults.hooks import BOUNDARIES
-from tests.faults.world import QUICK, Child, Scene, World
+from tests.faults.nursery import Child
+from tests.faults.world import QUICK, Scene, World
 
 REFUNDS_A_ROUND = 8
 BATCH = 4  # so that a round has several batches, and the second of them can be hit too

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from tests.faults.figures import Figure, Size, judged
-from tests.faults.world import ROOT, World
+from tests.faults.nursery import ROOT
+from tests.faults.world import World
 
 
 def run(world: World, size: Size) -> Figure:
