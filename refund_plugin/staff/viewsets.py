@@ -27,6 +27,7 @@ from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
 from refund_plugin.staff.refund_verbs import REFUND_VERBS
 from refund_plugin.staff.verbs import VERBS
+from refund_plugin.staff.worklist import WorkListView
 
 
 class StaffViewSet(ViewSet):
@@ -199,6 +200,25 @@ class AlertViewSet(StaffViewSet):
         ]
 
 
+class WorkListViewSet(StaffViewSet):
+    """The work list, for those who may pay by hand."""
+
+    name = "refund_by_hand"
+    url_prefix = "refunds/by-hand"
+    icon = "clipboard-list"
+    menu_label = _("Pay by hand")
+
+    def get_menu_item(self, order: int | None = None) -> Any:
+        """Hide the item from people who may not pay by hand."""
+        item = super().get_menu_item(order)
+        item.is_shown = lambda request: may(request.user, Action.PAY_BY_HAND)
+        return item
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """The one page."""
+        return [path("", self.view(WorkListView), name="index")]
+
+
 class CountingMenuItem(SubmenuMenuItem):
     """The menu "Refunds", with the number of requests that need a person."""
 
@@ -218,7 +238,7 @@ class RefundsGroup(ViewSetGroup):
     menu_name = "refunds"
     menu_icon = "resubmit"
     menu_order = 250
-    items = (CaseViewSet, AlertViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, AutomaticViewSet, BooksViewSet)
+    items = (CaseViewSet, AlertViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, WorkListViewSet, AutomaticViewSet, BooksViewSet)
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
         """Return the menu with the number."""
