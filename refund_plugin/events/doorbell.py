@@ -7,10 +7,15 @@ short timeout, and after a failure this process stays silent for a few seconds.
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 from celery import current_app
 from django.db import transaction
+from kombu import Connection
 
 from refund_plugin.conf import settings
 
@@ -18,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 5.0
 _quiet_until = 0.0
+_kept = threading.local()
 
 
 def ring(task: str) -> None:
@@ -37,26 +43,52 @@ def ring(task: str) -> None:
 
 
 def send(*tasks: str) -> bool:
-    """Send `tasks` now, over one connection; tell whether the broker took them. Never raises for a broker that is down."""
+    """Send `tasks` now, over this thread's connection; tell whether the broker took them. Never raises for a broker that is down."""
     global _quiet_until
     if time.monotonic() < _quiet_until:
         return False
-    seconds = settings().doorbell_timeout_seconds
-    options = {
-        "socket_connect_timeout": seconds,
-        "socket_timeout": seconds,
-        **(current_app.conf.broker_transport_options or {}),
-        # `retry=False` stops the publishing from being repeated; connecting has retries of its own (kombu's failover)
-        "max_retries": 0,
-        "interval_start": 0,
-    }
     try:
-        with current_app.connection_for_write(connect_timeout=seconds, transport_options=options) as broker:
-            for task in tasks:
-                current_app.send_task(task, connection=broker, retry=False, ignore_result=True, expires=60)
+        _send(tasks)
     except Exception as error:  # any broker failure is the same to us: the sweep will find the row
         _quiet_until = time.monotonic() + QUIET_SECONDS
         names = ", ".join(tasks)
         logger.warning("the broker did not take the doorbell for %s (%s); the sweep will find the work", names, type(error).__name__)
         return False
     return True
+
+
+def _send(tasks: Sequence[str]) -> None:
+    connection, is_fresh = _connection()
+    try:
+        for task in tasks:
+            current_app.send_task(task, connection=connection, retry=False, ignore_result=True, expires=60)
+    except Exception:
+        _drop_connection()
+        if is_fresh:
+            raise
+        _send(tasks)  # the broker was restarted since; a ring too many does no harm
+
+
+def _connection() -> tuple[Connection, bool]:
+    """Return this thread's connection to the broker, and whether it is new; making one costs more than a ring."""
+    seconds = settings().doorbell_timeout_seconds
+    owner = (os.getpid(), id(current_app.conf), current_app.conf.broker_url, seconds)
+    if getattr(_kept, "owner", None) != owner:
+        options = {
+            "socket_connect_timeout": seconds,
+            "socket_timeout": seconds,
+            **(current_app.conf.broker_transport_options or {}),
+            # `retry=False` stops the publishing from being repeated; connecting has retries of its own (kombu's failover)
+            "max_retries": 0,
+            "interval_start": 0,
+        }
+        _kept.connection = current_app.connection_for_write(connect_timeout=seconds, transport_options=options)
+        _kept.owner = owner
+        return _kept.connection, True
+    return _kept.connection, False
+
+
+def _drop_connection() -> None:
+    connection, _kept.owner = _kept.connection, None
+    with suppress(Exception):  # it is broken already
+        connection.release()

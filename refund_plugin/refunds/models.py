@@ -209,6 +209,7 @@ class Refund(models.Model):
     created_at = models.DateTimeField()
     reserved_at = models.DateTimeField(help_text="When it was made, by the database's clock: its key can be no older.")
     settled_at = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(null=True, help_text="When the gateway said what `state` says, by its own clock if it told.")
     seen_at = models.DateTimeField(null=True, help_text="When a listing of the gateway last showed it; the database's clock.")
     needs_person = models.CharField(max_length=200, blank=True, help_text="Why a person must look at the money.")
     claimed_by_id = models.CharField(max_length=64, blank=True, help_text="Who pays it by hand.")

@@ -234,7 +234,9 @@ class _Recorder:
             return
         refund.gateway_refund_id = answer.gateway_refund_id or refund.gateway_refund_id
         refund.trace_reference = answer.trace_reference or refund.trace_reference
-        do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
+        after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
+        if after is not None:
+            refund.told_at = told_at
 
     def _apply_silence(self, refund: Refund, answer: GatewayAnswer, call: Call) -> None:
         if answer.hold:
@@ -298,14 +300,18 @@ def _succeed_absent(refund: Refund, *, now: datetime) -> None:
 
 
 def _is_old_news(refund: Refund, answer: GatewayAnswer, told_at: datetime | None) -> bool:
-    """Tell a late delivery from a gateway that contradicts itself, which would count as "paid after all"."""
+    """Tell a late delivery from a gateway that contradicts itself, which would count as "paid after all".
+
+    Both moments are the gateway's own where it told them: when we heard of the end says nothing about what it said before.
+    """
+    ended_at = refund.told_at or refund.settled_at
     return (
         refund.state in OVER
         and answer.kind in (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
         and answer.gateway_refund_id == refund.gateway_refund_id
         and told_at is not None
-        and refund.settled_at is not None
-        and told_at <= refund.settled_at
+        and ended_at is not None
+        and told_at <= ended_at
     )
 
 

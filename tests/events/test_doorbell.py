@@ -87,3 +87,32 @@ def test_a_dead_broker_is_asked_once_and_not_again_and_again(dead_broker, monkey
     )
     doorbell.send("refund_plugin.drive_refunds")
     assert len(asked) == 1
+
+
+@pytest.fixture
+def living_broker(monkeypatch):
+    app = Celery("living", broker="memory://", set_as_current=False)
+    monkeypatch.setattr(doorbell, "current_app", app)
+    return app
+
+
+def test_a_thread_keeps_its_connection_from_ring_to_ring(living_broker, monkeypatch):
+    made = []
+    connect = living_broker.connection_for_write
+    monkeypatch.setattr(living_broker, "connection_for_write", lambda **options: made.append(options) or connect(**options))
+    assert [doorbell.send("a"), doorbell.send("b", "c")] == [True, True]
+    assert len([options for options in made if options]) == 1  # Celery's own pool asks without options
+
+
+def test_a_connection_that_broke_since_the_last_ring_is_made_anew_and_the_ring_is_not_lost(living_broker, monkeypatch):
+    assert doorbell.send("a")
+    publish, failures = living_broker.send_task, [ConnectionResetError()]
+
+    def send_task(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return publish(*arguments, **options)
+
+    monkeypatch.setattr(living_broker, "send_task", send_task)
+    assert doorbell.send("b")
+    assert failures == []

@@ -385,3 +385,15 @@ def test_a_request_over_two_payments_is_two_refunds_that_add_up(gateway, policy)
     drive_refunds()
     assert sorted(request.refunds.values_list("amount_minor", flat=True)) == [1220, 3000]
     assert balances(purchase) == ([(0, 3000), (0, 1220)], [(0, 1820), (0, 2400)])
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(-1, RefundState.FAILED), (0, RefundState.FAILED), (1, RefundState.SUCCEEDED)])
+def test_by_the_gateways_own_clock_an_older_word_is_no_news_and_a_newer_one_is(gateway, request_, minutes, state):
+    drive_refunds()
+    refund = only_refund(request_)
+    told = {"gateway_refund_id": refund.gateway_refund_id, "amount": refund.amount}
+    failed_at = NOW + timedelta(days=3)  # the gateway's clock; ours says NOW
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, **told), told_at=failed_at, now=NOW)
+    late = GatewayAnswer(kind=AnswerKind.SUCCEEDED, **told)
+    record_answer(refund_id=refund.pk, answer=late, told_at=failed_at + timedelta(minutes=minutes), now=NOW)
+    assert only_refund(request_).state == state
