@@ -12,6 +12,7 @@ from refund_plugin.refunds.brake.models import AutomaticMoney
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, SelfTest
+from refund_plugin.refunds.subscriptions.models import InvoiceNote, SubscriptionEnd
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
@@ -33,6 +34,7 @@ __all__ = [
     "Finding",
     "GatewayAccount",
     "Heartbeat",
+    "InvoiceNote",
     "LedgerEntry",
     "Message",
     "Payment",
@@ -50,5 +52,6 @@ __all__ = [
     "SelfTest",
     "ServiceToken",
     "Store",
+    "SubscriptionEnd",
     "WebhookEvent",
 ]

@@ -8,6 +8,8 @@ from refund_plugin.refunds import law, selftest
 from refund_plugin.refunds.access import services as access
 from refund_plugin.refunds.ledger import credit_notes, verify
 from refund_plugin.refunds.reconcile import services as reconcile
+from refund_plugin.refunds.subscriptions import invoice_notes, renewals
+from refund_plugin.refunds.subscriptions import services as subscriptions
 
 
 def register() -> None:
@@ -17,6 +19,9 @@ def register() -> None:
     duties.register_duty("reconcile", reconcile.reconcile_due)
     duties.register_duty("selftest", selftest.selftest_due)
     duties.register_duty("access", access.tell_stores)
+    duties.register_duty("end_subscriptions", subscriptions.drive_ends)
+    duties.register_duty("refund_renewals", renewals.refund_renewals, every_seconds=renewals.EVERY_SECONDS)
+    duties.register_duty("invoice_notes", invoice_notes.record_notes)
     subscribe(access.NAME, access.KINDS, access.on_event)
     duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)
     subscribe(credit_notes.NAME, credit_notes.KINDS, credit_notes.on_event)

@@ -39,6 +39,7 @@ from refund_plugin.refunds.models import (
 from refund_plugin.refunds.quote import Quote, quote_purchase
 from refund_plugin.refunds.reserve import LineGrant, do_reserve
 from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
+from refund_plugin.refunds.subscriptions.services import do_follow
 from refund_plugin.rules import Outcome
 
 # no vowels and no look-alikes: a reference spells no word and survives the telephone
@@ -209,6 +210,8 @@ def do_send(
 ) -> list[Refund]:
     """Hold what was granted and ring for a worker; the purchase is locked by the caller."""
     refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, step=step, origin=origin, now=now)
+    if any(payment.subscription_id or payment.invoice_id for payment in payments):
+        do_follow(refunds, grants, decision, now=now)
     doorbell.ring(events.DRIVE)
     return refunds
 

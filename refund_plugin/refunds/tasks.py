@@ -9,6 +9,7 @@ from refund_plugin.events import doorbell
 from refund_plugin.events.services import DELIVER, PATIENCE_SECONDS, deliver_due
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.events import DRIVE
+from refund_plugin.refunds.subscriptions.services import drive_ends
 from refund_plugin.refunds.sweep import sweep_once
 
 
@@ -24,6 +25,12 @@ def deliver() -> None:
     """Deliver events to their subscribers."""
     if deliver_due(seconds=PATIENCE_SECONDS):
         doorbell.send(DELIVER)  # there may be more; other tasks get their turn first
+
+
+@shared_task(name="refund_plugin.end_subscriptions", ignore_result=True)
+def end_subscriptions() -> None:
+    """End the subscriptions that refunds wait for."""
+    drive_ends(clock.now())
 
 
 @shared_task(name="refund_plugin.sweep", ignore_result=True)

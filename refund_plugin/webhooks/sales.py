@@ -6,11 +6,13 @@ import time
 from datetime import datetime
 
 from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer
-from refund_plugin.gateways.facts import WebhookSale
+from refund_plugin.gateways.facts import WebhookSale, WebhookSubscription
 from refund_plugin.gateways.limiter import take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.orders.sales import order_book_of, record_sale
+from refund_plugin.refunds.subscriptions.renewals import refund_renewals
+from refund_plugin.refunds.subscriptions.services import confirm_ended
 from refund_plugin.webhooks.handlers import Handled, register_handler
 
 # nothing was paid that could be refunded, or not yet: another event comes with the money
@@ -24,6 +26,7 @@ class SaleNotRead(Exception):
 def register() -> None:
     """Register the handlers; called from `AppConfig.ready()`."""
     register_handler(WebhookSale, apply_sale)
+    register_handler(WebhookSubscription, apply_subscription)
 
 
 def apply_sale(account: GatewayAccount, fact: WebhookSale, now: datetime) -> Handled:
@@ -44,4 +47,13 @@ def apply_sale(account: GatewayAccount, fact: WebhookSale, now: datetime) -> Han
             return Handled.DONE
         raise SaleNotRead(f"{fact.source_id}: {sale.message or sale.code}")
     record_sale(store=store, account=account, sale=sale, now=now)
+    if sale.subscription_id:
+        refund_renewals(now, subscription_id=sale.subscription_id)
+    return Handled.DONE
+
+
+def apply_subscription(account: GatewayAccount, fact: WebhookSubscription, now: datetime) -> Handled:
+    """A subscription changed; that it ended lets refunds go that waited for it."""
+    if fact.subscription.is_ended:
+        confirm_ended(account=account, subscription_id=fact.subscription.subscription_id, now=now)
     return Handled.DONE
