@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,8 @@ def test_an_engine_that_takes_silence_for_failure_is_found_to_lose_refunds(tmp_p
     status, rows, said = run_table(tmp_path, "--only", "lost-answers", "--defect", "silence-is-failure")
     assert status == 1, said
     assert any("is failed with us and was paid 1 times" in problem for problem in rows["lost-answers"]["problems"]), said
+
+
+def test_the_document_tells_what_each_row_does() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE)
+    assert told == list(NAMES)
