@@ -22,7 +22,8 @@ from tests.faults.world import Scene, World
 
 WORKERS = 2
 GATEWAY_RATE = 25  # what Stripe allows for each endpoint
-UNLIMITED = {"RATE_PER_SECOND": 0}
+# without a limit of the gateway, a worker may hold as many calls as it claims
+UNLIMITED = {"RATE_PER_SECOND": 0, "CONCURRENT_CALLS": 50}
 ONE_MILLISECOND = {"kind": gateway.KIND}
 CLAIM = 50
 LOOK_AGAIN_SECONDS = 0.01
