@@ -23,6 +23,7 @@ from refund_plugin.staff.cases import CaseView, RetryView, VerbView
 from refund_plugin.staff.disputes import DisputeListView, DisputeView, EvidenceView
 from refund_plugin.staff.externals import ExternalListView, ExternalView
 from refund_plugin.staff.manual import RefundVerbView
+from refund_plugin.staff.money import CompareView, MoneyFileView, MoneyView, ProgressView, SelfTestView
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
 from refund_plugin.staff.refund_verbs import REFUND_VERBS
@@ -124,6 +125,25 @@ class BooksViewSet(StaffViewSet):
             path("credit-notes/", self.view(CreditNoteListView), name="credit_notes"),
             path("credit-notes/results/", self.view(CreditNoteListView, results_only=True), name="credit_notes_results"),
             path("credit-notes/<int:pk>/", self.view(CreditNoteView), name="credit_note"),
+        ]
+
+
+class MoneyViewSet(StaffViewSet):
+    """Where all the money stands, and what compared it."""
+
+    name = "refund_money"
+    url_prefix = "refunds/money"
+    icon = "check"
+    menu_label = _("Money truth")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """Routes of the report."""
+        return [
+            path("", self.view(MoneyView), name="index"),
+            path("progress/", self.view(ProgressView), name="progress"),
+            path("money.csv", self.view(MoneyFileView), name="file"),
+            path("<slug:slug>/compare/", self.view(CompareView), name="compare"),
+            path("<slug:slug>/self-test/", self.view(SelfTestView), name="selftest"),
         ]
 
 
@@ -238,7 +258,17 @@ class RefundsGroup(ViewSetGroup):
     menu_name = "refunds"
     menu_icon = "resubmit"
     menu_order = 250
-    items = (CaseViewSet, AlertViewSet, PurchaseViewSet, DisputeViewSet, ExternalViewSet, WorkListViewSet, AutomaticViewSet, BooksViewSet)
+    items = (
+        CaseViewSet,
+        AlertViewSet,
+        PurchaseViewSet,
+        DisputeViewSet,
+        ExternalViewSet,
+        WorkListViewSet,
+        AutomaticViewSet,
+        MoneyViewSet,
+        BooksViewSet,
+    )
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
         """Return the menu with the number."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from celery import current_app
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
+from django.db.models import Max
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -17,6 +18,7 @@ from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.events.models import Heartbeat
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.refunds.reconcile.models import SelfTest
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
 # a probe opens a connection: many monitors must not become many connections
@@ -40,18 +42,21 @@ class Part:
 @never_cache
 @transaction.non_atomic_requests
 def health(request: HttpRequest) -> JsonResponse:
-    """Tell how database, broker, worker and gateways stand, without names, counts or secrets.
+    """Tell how database, broker, worker, gateways and self-test stand, without names, counts or secrets.
 
     Answers 200 while requests are accepted and executed, 503 when the database or the worker is down. A broker that is down
-    only delays (the worker's own sweep finds the work), and so does a gateway: both are `degraded`.
+    only delays (the worker's own sweep finds the work), and so does a gateway: both are `degraded`, like a self-test that failed.
+    The part `selftest` is there once there was one.
     """
-    database = _database()
+    database, selftest = _database(), None
     if database.state == OK:
         now = clock.database_now()
-        worker, gateway = _worker(now), _gateways(now)
+        worker, gateway, selftest = _worker(now), _gateways(now), _selftest(now)
     else:
         worker = gateway = Part(DOWN, "not known: the database does not answer")
     parts = {"database": database, "broker": _broker(), "worker": worker, "gateway": gateway}
+    if selftest is not None:
+        parts["selftest"] = selftest
     if DOWN in (database.state, worker.state):
         status = DOWN
     elif all(part.state == OK for part in parts.values()):
@@ -100,6 +105,17 @@ def _gateways(now: datetime) -> Part:
     if age > GATEWAY_SILENCE_SECONDS:
         return Part(DEGRADED, f"has not answered for {age:.0f} s", round(age, 1))
     return Part(OK, "answers", round(age, 1))
+
+
+def _selftest(now: datetime) -> Part | None:
+    """Read the last self-test of each account; a failed one counts, else the oldest."""
+    tests = SelfTest.objects.filter(account__slug__in=settings().gateways, account__livemode=False).order_by()
+    newest = SelfTest.objects.filter(pk__in=tests.values("account").annotate(last=Max("pk")).values("last"))
+    worst = newest.order_by("fine", "finished_at").first()
+    if worst is None:
+        return None
+    age = round(max(0.0, (now - worst.finished_at).total_seconds()), 1)
+    return Part(OK, "went through", age) if worst.fine else Part(DEGRADED, "failed: see the report of the money in the admin", age)
 
 
 def _broker() -> Part:

@@ -9,6 +9,7 @@ from refund_plugin import clock
 from refund_plugin.events.heartbeats import beat
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import ensure_accounts
+from refund_plugin.refunds.reconcile.models import SelfTest
 from refund_plugin.web import health
 
 PATH = "/refunds/health/"
@@ -126,6 +127,26 @@ def test_a_database_that_does_not_answer_is_told_and_nothing_else_is_asked(clien
 
 
 def test_looking_changes_nothing_and_takes_few_statements(client, alive, django_assert_num_queries):
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         client.get(PATH)
     assert client.post(PATH).status_code == 405
+
+
+def test_the_last_self_test_is_told_once_there_was_one(client, alive):
+    account, now = GatewayAccount.objects.get(slug="main"), clock.database_now()
+
+    def tested(fine, minutes_ago):
+        at = now - timedelta(minutes=minutes_ago)
+        SelfTest.objects.create(account=account, fine=fine, started_at=at, finished_at=at)
+
+    tested(True, 30)
+    told = client.get(PATH).json()
+    assert (told["status"], told["selftest"]["state"]) == ("ok", "ok")
+    assert told["selftest"]["age_seconds"] >= 1800
+
+    tested(False, 20)
+    response = client.get(PATH)
+    assert (response.status_code, response.json()["status"], states(response)["selftest"]) == (200, "degraded", "degraded")
+
+    tested(True, 10)
+    assert client.get(PATH).json()["status"] == "ok"
