@@ -115,9 +115,9 @@ class AlertListView(generic.IndexView):
     filterset_class = AlertFilterSet
     search_fields = ["why", "refund__request__reference", "payment__purchase__number", "payment__gateway_payment_id"]
     columns = [
-        TitleColumn("why", label=gettext_lazy("Alert"), get_url=alert_url),
+        TitleColumn("why", label=gettext_lazy("Alert"), get_url=alert_url, classname="refund-alert"),
         Column("kind", label=gettext_lazy("What"), accessor=kind_label, sort_key="kind"),
-        Column("refund.request.reference", label=gettext_lazy("Request")),
+        Column("refund.request.reference", label=gettext_lazy("Request"), classname="refund-reference"),
         DateColumn("raised_at", label=gettext_lazy("Raised"), sort_key="raised_at"),
         Column("looked_by_label", label=gettext_lazy("Looked at by"), sort_key="looked_by_label"),
     ]
