@@ -33,7 +33,7 @@ def publish(scene: Scene) -> None:
     """Publish a policy that gives everybody everything back."""
     ensure_default_store()
     ensure_accounts()
-    publish_policy(clauses=[MoneyBack(anchor="guarantee", window_days=60)], now=clock.now() - timedelta(days=100))
+    publish_policy(clauses=[MoneyBack(anchor="guarantee", window_days=60)], now=clock.now() - timedelta(days=2000))
 
 
 def buy(scene: Scene, *, lines: Sequence[int] = (AMOUNT,), payments: Sequence[int] | None = None) -> Purchase:

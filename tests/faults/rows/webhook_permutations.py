@@ -10,7 +10,7 @@ from tests.faults.world import World
 
 def run(world: World, size: Size) -> Figure:
     """Tell one story in many orders on PostgreSQL; every order starts from the same rows and is rolled back."""
-    count = size.of(short=30, full=1000)
+    count = size.of(short=6, full=1000)  # thirty run in the tests of webhooks
     with world.row() as scene:
         seeding.publish(scene)
         wrong = tell_in_orders(count)
