@@ -169,6 +169,27 @@ def _paid(event: Event, customer: Customer, request: RefundRequest | None) -> Le
     )
 
 
+def _paid_by_hand(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    refund = _refund(event, request)
+    if request is None or refund is None or refund.proof is None:
+        return None
+    is_credit = refund.proof.get("method") == "store_credit"
+    said = (
+        _("You have it as store credit now. There is nothing left for you to do.")
+        if is_credit
+        else _("A person paid it to you, not through the payment provider. There is nothing left for you to do.")
+    )
+    return _letter(
+        "paid",
+        request,
+        subject=_("We sent you %(amount)s (%(reference)s)"),
+        heading=_("%(amount)s is yours as store credit") if is_credit else _("%(amount)s is on its way to your account"),
+        amount=_formatter(request).money(refund.amount),
+        paragraphs=(said,),
+        rows=((_("Reference"), str(refund.proof.get("reference", ""))),),
+    )
+
+
 def _failed(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
     refund = _refund(event, request)
     if request is None or refund is None:
@@ -212,6 +233,7 @@ COMPOSERS: Mapping[str, Composer] = {
     events.EVIDENCE_ASKED: _evidence_asked,
     events.EVIDENCE_GIVEN: _evidence_given,
     events.REFUND_SUCCEEDED: _paid,
+    events.REFUND_MANUAL_PAID: _paid_by_hand,
     events.REFUND_FAILED: _failed,
     PURCHASE_LIST_ASKED: _purchase_list,
 }

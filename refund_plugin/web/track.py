@@ -149,7 +149,8 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
     formatter = formatter_of(request.store)
     told = timeline(request)
     amount = formatter.money(told.amount)
-    where = paid_with(refund.payment for refund in request.refunds.all())
+    by_hand = any(refund.state in (RefundState.MANUAL_CLAIMED, RefundState.MANUAL_PAID) for refund in request.refunds.all())
+    where = _("you, paid by a person") if by_hand else paid_with(refund.payment for refund in request.refunds.all())
     return {
         "refund": request,
         "token": token,
