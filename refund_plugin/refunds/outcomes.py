@@ -197,7 +197,7 @@ class _Recorder:
             if holds_claim and call is not None:
                 self._note_absent(refund, looked_at=call.started_at or self._database_now)
         elif answer.kind in FACTS:
-            self._apply_fact(refund, answer, told.told_at or (call.started_at if call is not None else None))
+            self._apply_fact(refund, answer, told)
         elif holds_claim and call is not None:
             self._apply_silence(refund, answer, call)
         if holds_claim:
@@ -220,9 +220,9 @@ class _Recorder:
             attempt.raw = dict(answer.raw)
         self._attempts.append(attempt)
 
-    def _apply_fact(self, refund: Refund, answer: GatewayAnswer, told_at: datetime | None) -> None:
-        if _is_old_news(refund, answer, told_at):
-            logger.info("refund %s ended after %s said that it is %s", refund.pk, told_at, answer.kind)
+    def _apply_fact(self, refund: Refund, answer: GatewayAnswer, told: Told) -> None:
+        if _is_old_news(refund, answer, told):
+            logger.info("refund %s had ended when the gateway said that it is %s", refund.pk, answer.kind)
             return
         event = RefundEvent(answer.kind.value)
         if (refund.state, event) in EXTERNAL_ROWS:
@@ -236,7 +236,7 @@ class _Recorder:
         refund.trace_reference = answer.trace_reference or refund.trace_reference
         after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
         if after is not None:
-            refund.told_at = told_at
+            refund.told_at, refund.heard_at = told.told_at, self._database_now
 
     def _apply_silence(self, refund: Refund, answer: GatewayAnswer, call: Call) -> None:
         if answer.hold:
@@ -299,20 +299,20 @@ def _succeed_absent(refund: Refund, *, now: datetime) -> None:
     doorbell.ring(events.DRIVE)
 
 
-def _is_old_news(refund: Refund, answer: GatewayAnswer, told_at: datetime | None) -> bool:
+def _is_old_news(refund: Refund, answer: GatewayAnswer, told: Told) -> bool:
     """Tell a late delivery from a gateway that contradicts itself, which would count as "paid after all".
 
-    Both moments are the gateway's own where it told them: when we heard of the end says nothing about what it said before.
+    Moments of one clock are compared: what the gateway said with what it said before; a call of ours with when we heard.
     """
-    ended_at = refund.told_at or refund.settled_at
-    return (
-        refund.state in OVER
-        and answer.kind in (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
-        and answer.gateway_refund_id == refund.gateway_refund_id
-        and told_at is not None
-        and ended_at is not None
-        and told_at <= ended_at
-    )
+    if refund.state not in OVER or answer.kind not in (AnswerKind.PENDING, AnswerKind.SUCCEEDED):
+        return False
+    if answer.gateway_refund_id != refund.gateway_refund_id:
+        return False
+    if told.told_at is not None:
+        ended_at = refund.told_at or refund.heard_at
+        return ended_at is not None and told.told_at <= ended_at
+    began_at = told.call.started_at if told.call is not None else None
+    return began_at is not None and refund.heard_at is not None and began_at <= refund.heard_at
 
 
 def _contradiction(refund: Refund, answer: GatewayAnswer) -> str:
