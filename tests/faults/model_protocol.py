@@ -197,6 +197,7 @@ def _refund_of(ours: Ours, *, over: bool = False) -> Refund:
         waits_for=WaitsFor.PERSON if ours.stopped else WaitsFor.NOTHING,
         fence=2,
     )
+    refund.told_at = refund.heard_at = ENDED_AT
     refund.command = execute.freeze_command(refund)
     return refund
 

@@ -11,6 +11,7 @@ key. The model assumes, as the product does, that
 
 - nothing is about to be sent for as long as lies between these hours (20, or 22 where the gateway has shown that it knows the key)
   and the gateway's own 24;
+- a gateway that refuses a refund keeps the refusal under the key, or would refuse it again;
 - a listing that is read ten minutes after another one shows everything that existed at the time of the first.
 """
 
