@@ -28,18 +28,18 @@ from refund_plugin.gateways.memory import MemoryGateway
 from refund_plugin.gateways.services import default_account, gateway_for
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment, Purchase
-from refund_plugin.refunds.balances import Balances
 from refund_plugin.refunds.calls import call_gateway
 from refund_plugin.refunds.disputes import record_dispute
 from refund_plugin.refunds.execute import Started, begin_attempts, claim_due
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.ledger.verify import _TABLES, COMPARISONS, Comparison
+from refund_plugin.refunds.manual.services import claim_by_hand, give_proof, look_at_refund, release_claim, report_bounced
 from refund_plugin.refunds.models import AttemptPurpose, Refund, RefundOrigin, RefundRequest, WaitsFor
-from refund_plugin.refunds.outcomes import Told, do_apply, record_answers
+from refund_plugin.refunds.outcomes import Told, record_answers
 from refund_plugin.refunds.retry import give_up_refund, retry_refund
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import cancel_request
-from refund_plugin.refunds.states import DRIVEN, RefundEvent, RefundState, RequestState
+from refund_plugin.refunds.states import DRIVEN, RefundState, RequestState
 from tests.factories import NOW
 from tests.refunds.helpers import CLERK, ask
 
@@ -197,27 +197,28 @@ class RefundMachine(RuleBasedStateMachine):
             retry_refund(refund_id=failed.pk, by=CLERK, reason="again", now=clock.now())
 
     def by_hand(self, n: int) -> None:
-        """A person takes a refund that was never tried, proves to have paid it, or lets it go."""
+        """A person takes a refund that was never tried or has failed, proves to have paid it, lets it go, or sees it bounce."""
         taken = self._first(lambda row: row.state in (RefundState.MANUAL_CLAIMED, RefundState.MANUAL_PAID))
         if taken is None:
-            free = self._first(lambda row: row.state == RefundState.RESERVED and not row.attempts and not row.lease_until)
-            self._by_person(free, RefundEvent.PERSON_CLAIMS)
+            free = self._first(lambda row: row.state == RefundState.RESERVED or (row.state == RefundState.FAILED and row.owed))
+            if free is not None:
+                with suppress(WrongState, ExceedsBalance):  # it was tried, or its money was given to another one
+                    claim_by_hand(refund_id=free.pk, by=CLERK, now=clock.now())
+        elif taken.state == RefundState.MANUAL_PAID:
+            if n % 2:
+                report_bounced(refund_id=taken.pk, by=CLERK, reason="the account is closed", now=clock.now())
         elif n % 2:
-            self._by_person(taken, RefundEvent.PERSON_RELEASES)
-        elif taken.state == RefundState.MANUAL_CLAIMED:
-            self._by_person(taken, RefundEvent.PROOF_GIVEN)
-
-    def _by_person(self, row: Row | None, event: RefundEvent) -> None:
-        if row is not None:
-            with transaction.atomic():
-                balances = Balances.lock([row.pk])
-                do_apply(balances, balances.refunds[row.pk], event, actor=CLERK, now=clock.now())
-                balances.write(now=clock.now())
+            release_claim(refund_id=taken.pk, by=CLERK, now=clock.now())
+        else:
+            today = clock.now().date()
+            give_proof(refund_id=taken.pk, by=CLERK, method="bank", reference="TR-1", paid_on=today, now=clock.now())
 
     def look(self, n: int) -> None:
-        """A person lets go on what was stopped."""
-        if self._first(lambda row: row.waits_for == WaitsFor.PERSON):
-            self._refunds(waits_for=WaitsFor.PERSON).update(waits_for=WaitsFor.NOTHING, needs_person="")
+        """A person looks at what was stopped."""
+        for row in self.rows:
+            if row.waits_for == WaitsFor.PERSON:
+                with suppress(WrongState):  # what stopped it still holds
+                    look_at_refund(refund_id=row.pk, by=CLERK, note="seen", now=clock.now())
 
     # workers
 
