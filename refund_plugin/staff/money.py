@@ -51,7 +51,7 @@ LABELS: dict[str, tuple[Any, Any]] = {
     "refunded": (gettext_lazy("Refunded"), gettext_lazy("through this site")),
     "by_hand": (gettext_lazy("Paid by hand"), gettext_lazy("by a person, with proof")),
     "elsewhere": (gettext_lazy("Refunded elsewhere"), gettext_lazy("at the payment provider, past this site")),
-    "unassigned": (gettext_lazy("of it not assigned"), gettext_lazy("belongs to no product yet")),
+    "unassigned": (gettext_lazy("Of it, not assigned"), gettext_lazy("belongs to no product yet")),
     "waiting": (gettext_lazy("Waits to be sent"), ""),
     "pending": (gettext_lazy("With the bank"), gettext_lazy("sent and confirmed, not there yet")),
     "unknown": (gettext_lazy("Unknown"), gettext_lazy("sent, the answer is not known yet")),
