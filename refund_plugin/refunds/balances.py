@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.orders.models import Payment, PurchaseLine
 from refund_plugin.refunds.ledger.services import Movement, changed, post, released
 from refund_plugin.refunds.locks import for_update, lock_refunds
@@ -48,11 +49,14 @@ class Balances:
 
     Args:
         refunds: locked, each with its payment; refunds of one payment share its object.
+    Attributes:
+        movements, told: what `write` posts to the ledger and records as events.
     """
 
     def __init__(self, refunds: Sequence[Refund]) -> None:
         self.refunds = {refund.pk: refund for refund in refunds}
         self.movements: list[Movement] = []
+        self.told: list[DomainEvent] = []
         self._dirty: dict[type[Model], dict[object, Model]] = defaultdict(dict)
         self._parts: dict[UUID, list[Allocation]] | None = None
 
@@ -115,7 +119,7 @@ class Balances:
         self.touch(refund)
 
     def write(self, *, now: datetime) -> None:
-        """Write everything that changed, one statement per table."""
+        """Write everything that changed, and record what is told about it: one statement per table."""
         self._write(Payment, _PAYMENT_FIELDS)
         self._write(PurchaseLine, _LINE_FIELDS)
         self._write(Allocation, ["counted_quantity"])
@@ -123,6 +127,9 @@ class Balances:
         self._dirty.clear()
         post(*self.movements, now=now)
         self.movements.clear()
+        if self.told:
+            record(*self.told, now=now)
+            self.told.clear()
 
     def _write(self, model: type[Row], fields: Sequence[str]) -> None:
         rows = list(self._dirty[model].values())

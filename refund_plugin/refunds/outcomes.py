@@ -152,8 +152,7 @@ def do_apply(
     if over_rose:
         stop_unsent(balances, refund.payment)
     balances.touch(refund)
-    if told:
-        record(*told, now=now)
+    balances.told += told
     return after
 
 
@@ -181,7 +180,7 @@ class _Recorder:
         self._balances = balances
         self._now = now
         self._database_now = clock.database_now()
-        self._attempts: list[Attempt] = []
+        self._answers: dict[int, GatewayAnswer | None] = {}
         self._absent: list[Refund] = []
 
     def take(self, told: Told) -> None:
@@ -207,18 +206,25 @@ class _Recorder:
 
     def write(self) -> None:
         """Write what was taken; the successors of refunds that were proven absent come last, when what they held is free."""
-        if self._attempts:
-            Attempt.objects.bulk_update(self._attempts, ["ended_at", "answer", "code", "message", "raw"])
+        self._write_attempts()
         self._balances.write(now=self._now)
         for refund in self._absent:
             _succeed_absent(refund, now=self._now)
 
     def _end_attempt(self, call: Call, answer: GatewayAnswer | None) -> None:
-        attempt = Attempt(pk=call.attempt_id, ended_at=self._database_now, answer="absent")
-        if answer is not None:
-            attempt.answer, attempt.code, attempt.message = answer.kind, answer.code[:80], answer.message[:500]
-            attempt.raw = dict(answer.raw)
-        self._attempts.append(attempt)
+        self._answers[call.attempt_id] = answer
+
+    def _write_attempts(self) -> None:
+        attempts = Attempt.objects.in_bulk(self._answers)
+        for pk, attempt in attempts.items():
+            answer = self._answers[pk]
+            attempt.ended_at, attempt.answer = self._database_now, "absent"
+            if answer is not None:
+                attempt.answer, attempt.code, attempt.message = answer.kind, answer.code[:80], answer.message[:500]
+                attempt.raw = dict(answer.raw)
+        if attempts:  # they are there: "insert or update" writes each row its own values without a CASE for every column
+            fields = ["ended_at", "answer", "code", "message", "raw"]
+            Attempt.objects.bulk_create(attempts.values(), update_conflicts=True, unique_fields=["pk"], update_fields=fields)
 
     def _apply_fact(self, refund: Refund, answer: GatewayAnswer, told: Told) -> None:
         if _is_old_news(refund, answer, told):
