@@ -30,15 +30,16 @@ class Swept:
 
 
 def sweep_once(now: datetime) -> Swept:
-    """Beat, look after the gateways, send what is due, do the rooms' duties, deliver what is due.
+    """Beat, look after the gateways, hear what may stop money, send what is due, do the other duties, deliver what is due.
 
     Args:
         now: UTC.
     """
     beat(WORKER, now=clock.database_now())
     _ping_if_due()
+    done = sum(_do(duty, now) for duty in duties() if duty.before_money)
     calls = drive_refunds()
-    done = sum(_do(duty, now) for duty in duties())
+    done += sum(_do(duty, now) for duty in duties() if not duty.before_money)
     deliveries = deliver_due(seconds=PATIENCE_SECONDS)
     forget_expired(now=now)
     return Swept(calls=calls, deliveries=deliveries, duties=done)

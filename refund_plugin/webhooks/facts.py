@@ -21,7 +21,7 @@ def register() -> None:
     register_handler(WebhookDispute, apply_dispute)
     register_handler(WebhookWarning, apply_warning)
     register_handler(WebhookPayment, apply_payment)
-    duties.register_duty("apply_webhooks", apply.apply_waiting)
+    duties.register_duty("apply_webhooks", apply.apply_waiting, before_money=True)
     duties.register_duty("find_webhooks", apply.apply_found, every_seconds=apply.FOUND_SECONDS)
 
 

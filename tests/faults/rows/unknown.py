@@ -24,12 +24,12 @@ def recovered(world: World, size: Size) -> Figure:
     """Make outcomes unknown, let the gateway be silent for a while, and bring it back at the worst moment."""
     count = size.of(short=40, full=1000)
     outage_seconds = size.of(short=0, full=75)
-    with world.row(plugin={**QUICK, "BREAKER_FAILURES": OUTAGE_ERRORS, "RETRY_BASE_SECONDS": 1, "RETRY_MAX_SECONDS": 1}) as scene:
+    with world.row(plugin={**QUICK, "BREAKER_FAILURES": OUTAGE_ERRORS, "RETRY_BASE_SECONDS": 3, "RETRY_MAX_SECONDS": 3}) as scene:
         seeding.reserve(scene, count)
         scene.fault("drop_after_commit", share=0.5, seed=1)
         scene.fault("drop_before_send")
         with scene.workers(2):
-            scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=120, what="every outcome is unknown")
+            scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=size.of(short=120, full=400), what="every outcome is unknown")
         scene.settings()  # the product's own times, because they are what is measured
         worker = scene.start_worker(interval=1.0)
         scene.until(lambda: _open_until() is not None, seconds=120, what="the breaker opens")
@@ -74,7 +74,7 @@ def older_than_the_key(world: World, size: Size) -> Figure:
         scene.fault("drop_after_commit", share=0.5, seed=2)
         scene.fault("drop_before_send")
         with scene.workers(1):
-            scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=120, what="every outcome is unknown")
+            scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=size.of(short=120, full=400), what="every outcome is unknown")
         executed = len(truth.gateway_refunds(scene))
         scene.behave()
         scene.forget_keys()
