@@ -124,6 +124,9 @@ def call_gateway(started: Started, delay_seconds: float = 0.0) -> GatewayAnswer 
     refuse_inside_transaction()
     if delay_seconds > 0:
         time.sleep(delay_seconds)
+    if time.monotonic() >= started.deadline:
+        logger.warning("the worker slept past its lease on refund %s, so nothing was sent", started.refund_id)
+        return GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="lease_over")
     gateway, command, purpose = started.gateway, started.command, started.call.purpose
     try:
         if purpose == AttemptPurpose.RETRIEVE:

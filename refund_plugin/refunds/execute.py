@@ -11,6 +11,8 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
+from time import monotonic
 from typing import cast
 from uuid import UUID
 
@@ -52,7 +54,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A call whose attempt row is committed, and all that is needed to make it."""
+    """A call whose attempt row is committed, and all that is needed to make it.
+
+    `deadline` is when the lease ends, by this process's monotonic clock: a worker that sleeps past it must not call, because
+    somebody else may have asked since, and been told a "no" that the gateway does not keep.
+    """
 
     refund_id: UUID
     call: Call
@@ -60,6 +66,7 @@ class Started:
     command: RefundCommand
     captured: Money
     gateway_refund_id: str
+    deadline: float = inf
 
 
 def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_first: bool = False) -> list[Claim]:
@@ -127,6 +134,7 @@ def begin_attempts(claims: Sequence[Claim]) -> list[Started]:
 
 def _begin(claims: Sequence[Claim]) -> list[Started]:
     fences = {claim.refund_id: claim.fence for claim in claims}
+    deadline = monotonic() + settings().lease_seconds
     with transaction.atomic(durable=True):
         now = clock.database_now()
         paused = Exists(paused_stores(now).filter(store=OuterRef("store")))
@@ -147,7 +155,7 @@ def _begin(claims: Sequence[Claim]) -> list[Started]:
     if busy:
         _end_abandoned({refund.payment_id for refund in busy})
         give_back([Claim(refund.pk, refund.fence) for refund in busy], seconds=BUSY_PAYMENT_SECONDS)
-    return [_started(refund, attempt) for refund, attempt in begun]
+    return [_started(refund, attempt, deadline=deadline) for refund, attempt in begun]
 
 
 def _is_unsent(refund: Refund) -> bool:
@@ -197,7 +205,7 @@ def why_stopped(payment: Payment) -> str:
     return "the payment is disputed" if payment.disputed_minor else ""
 
 
-def _started(refund: Refund, attempt: Attempt) -> Started:
+def _started(refund: Refund, attempt: Attempt, *, deadline: float) -> Started:
     assert refund.command is not None
     return Started(
         refund_id=refund.pk,
@@ -206,6 +214,7 @@ def _started(refund: Refund, attempt: Attempt) -> Started:
         command=load_command(refund.command),
         captured=Money(refund.payment.captured_minor, refund.payment.currency),
         gateway_refund_id=refund.gateway_refund_id,
+        deadline=deadline,
     )
 
 

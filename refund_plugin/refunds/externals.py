@@ -126,6 +126,8 @@ def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_a
         reserved_at=database_now,
         created_at=told_at,
         settled_at=None if after in HELD else now,
+        told_at=told_at,
+        heard_at=database_now,
     )
     balances = Balances([refund])
     over_rose = balances.move(refund, after)

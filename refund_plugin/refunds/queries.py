@@ -79,8 +79,10 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
     whole, rest = F("line__paid_minor") / F("line__quantity"), F("line__paid_minor") % F("line__quantity")
     paid = Sum(whole * F("quantity") + rest * F("quantity") / F("line__quantity"), output_field=BigIntegerField())
     at_stake = RequestLine.objects.filter(request=OuterRef("pk")).order_by().values("request").annotate(paid=paid).values("paid")
-    queue = _requests(store_id).select_related("purchase", "customer", "store").prefetch_related(
-        Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position"))
+    queue = (
+        _requests(store_id)
+        .select_related("purchase", "customer", "store")
+        .prefetch_related(Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")))
     )
     queue = queue.annotate(
         amount_minor=Coalesce(Subquery(granted), Subquery(at_stake), output_field=BigIntegerField()),

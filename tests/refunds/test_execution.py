@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from django.db import transaction
@@ -397,3 +399,11 @@ def test_by_the_gateways_own_clock_an_older_word_is_no_news_and_a_newer_one_is(g
     late = GatewayAnswer(kind=AnswerKind.SUCCEEDED, **told)
     record_answer(refund_id=refund.pk, answer=late, told_at=failed_at + timedelta(minutes=minutes), now=NOW)
     assert only_refund(request_).state == state
+
+
+def test_a_worker_that_sleeps_past_its_lease_sends_nothing(gateway, request_):
+    [claim] = claim_due(batch=1)
+    started = begin(claim)
+    answer = call_gateway(replace(started, deadline=monotonic()))
+    assert (answer.kind, answer.code) == (AnswerKind.NOT_EXECUTED, "lease_over")
+    assert gateway.sent == []

@@ -75,7 +75,14 @@ def test_a_failed_refund_that_was_sent_again_needs_nobody(staff, approved):
     failed.refresh_from_db()
     fields = {f.attname: getattr(failed, f.attname) for f in Refund._meta.concrete_fields if not f.primary_key}
     Refund.objects.create(
-        **{**fields, "state": RefundState.SUCCEEDED, "owed": True, "needs_person": "", "idempotency_key": "other", "supersedes_id": failed.pk}
+        **{
+            **fields,
+            "state": RefundState.SUCCEEDED,
+            "owed": True,
+            "needs_person": "",
+            "idempotency_key": "other",
+            "supersedes_id": failed.pk,
+        }
     )
 
     assert references(queue(staff)) == []
