@@ -28,6 +28,7 @@ def recovered(world: World, size: Size) -> Figure:
         seeding.reserve(scene, count)
         scene.fault("drop_after_commit", share=0.5, seed=1)
         scene.fault("drop_before_send")
+        scene.fault("drop_before_send", method="GET", path="/v1/")  # nor can anybody look
         with scene.workers(2):
             scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=size.of(short=120, full=400), what="every outcome is unknown")
         scene.settings()  # the product's own times, because they are what is measured
@@ -73,6 +74,7 @@ def older_than_the_key(world: World, size: Size) -> Figure:
         originals = seeding.reserve(scene, count)
         scene.fault("drop_after_commit", share=0.5, seed=2)
         scene.fault("drop_before_send")
+        scene.fault("drop_before_send", method="GET", path="/v1/")  # nor can anybody look
         with scene.workers(1):
             scene.until(lambda: _in(RefundState.UNKNOWN) == count, seconds=size.of(short=120, full=400), what="every outcome is unknown")
         executed = len(truth.gateway_refunds(scene))
