@@ -9,7 +9,7 @@ import pytest
 from refund_plugin.actor import Action
 from refund_plugin.client import RefundClient, RefundClientError
 from refund_plugin.money import Money
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.review import ask_for_evidence
 from tests.api.conftest import URL

@@ -7,7 +7,7 @@ from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.memory import MemoryGateway, _ledgers
 from refund_plugin.gateways.services import default_account, ensure_accounts, gateway_for
 from refund_plugin.policies.services import freeze_policy
-from refund_plugin.refunds.execute import drive_refunds
+from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.rules import PolicyDocument, dump_document
 from refund_plugin.stores.services import ensure_default_store
 from tests.factories import CLAUSES, MEMORY, NOW
