@@ -45,7 +45,7 @@ class Settings:
         concurrent_calls: how many calls to a gateway one worker makes at the same time.
         rate_per_second: calls to one endpoint of an account in a second, all workers together; 0 means no limit.
         breaker_failures: timeouts and server errors in a row after which an account is left alone for a while.
-        breaker_seconds: how long, the first time; it doubles while the gateway stays silent, up to two minutes.
+        breaker_seconds: how long, the first time; it doubles while the gateway stays silent, up to half a minute.
         reconcile_hours: how often the gateway's listing is compared with ours; 0 means only when somebody starts it.
         reconcile_days: how far back it is read.
         selftest_hours: how often accounts in test mode are tested by a small charge and its refund; 0 means never by itself.

@@ -18,7 +18,7 @@ from refund_plugin.gateways.models import GatewayAccount
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 30.0  # so that what is unknown is known within a minute of the gateway's return
 
 
 def take_try(account: GatewayAccount, *, now: datetime) -> bool:
@@ -36,6 +36,7 @@ def note_answers(account: GatewayAccount, answers: Sequence[GatewayAnswer | None
     """Count what the gateway answered, in order; tell whether the breaker was closed by it.
 
     Args:
+        account: as it was when the calls were made.
         answers: None is a complete listing without the refund, which is an answer like any other.
         now: the database's clock.
     """
@@ -45,13 +46,12 @@ def note_answers(account: GatewayAccount, answers: Sequence[GatewayAnswer | None
     healthy = len(answers) > failures
     rows = GatewayAccount.objects.filter(pk=account.pk)
     if healthy and failures == 0:
-        if not account.breaker_failures and account.breaker_open_until is None:
-            return False
-        was_open = rows.filter(breaker_open_until__isnull=False).exists()
-        rows.update(breaker_failures=0, breaker_trips=0, breaker_open_until=None)
-        if was_open:
+        # asked of the row: other workers count there too
+        counted = rows.exclude(breaker_failures=0, breaker_open_until__isnull=True)
+        closed = bool(counted.update(breaker_failures=0, breaker_trips=0, breaker_open_until=None)) and bool(account.breaker_open_until)
+        if closed:
             logger.warning("gateway account %s answers again", account.slug)
-        return was_open
+        return closed
     if failures:
         rows.update(breaker_failures=failures if healthy else F("breaker_failures") + failures)
         _trip_if_needed(account, now)

@@ -105,11 +105,23 @@ def test_a_worker_that_died_while_delivering_is_taken_over_after_its_lease(happe
     heard = []
     subscribe("a", ["one"], lambda event: heard.append(event.pk))
     event = happen("one")
-    assert services._claim_next() is not None
+    assert len(services._claim(batch=10)) == 1
     assert deliver_due() == 0
     with clock.travel(timedelta(minutes=2)):
         deliver_due()
     assert heard == [event.pk]
+
+
+def test_what_was_claimed_and_not_begun_in_time_is_left_to_others(happen, monkeypatch):
+    heard, time = [], iter(range(100))
+    subscribe("a", ["one"], lambda event: heard.append(event.pk))
+    events = [happen("one", uuid.uuid4()) for _number in range(5)]
+    monkeypatch.setattr(services, "monotonic", lambda: float(next(time)))
+    handled = deliver_due(seconds=4)
+    assert 0 < handled < 5
+    monkeypatch.setattr(services, "monotonic", lambda: 0.0)
+    deliver_due()
+    assert heard == [event.pk for event in events]
 
 
 @pytest.mark.django_db(transaction=True)
