@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from refund_plugin.events.models import Event
 from refund_plugin.orders.models import Customer
 from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.tracking import tracking_token
 from refund_plugin.stores.models import Store
 
 
@@ -33,3 +34,10 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+    @property
+    def shown_text(self) -> str:
+        """The text without the link that lets its holder act as the customer; for staff, and whoever they hand it to."""
+        if self.request is None:
+            return self.text
+        return self.text.replace(tracking_token(self.request), "…")

@@ -17,7 +17,7 @@ from refund_plugin.refunds.balances import Balances, over_of
 from refund_plugin.refunds.externals import record_external
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Operation, Refund
-from refund_plugin.refunds.outcomes import record_answer, stop_unsent
+from refund_plugin.refunds.outcomes import OVER_PAID, record_answer, stop_unsent
 from refund_plugin.refunds.states import RefundState
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _record_captured(payment_id: int, told: WebhookPayment, *, now: datetime) ->
         unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED, command__isnull=True)
         unsent.filter(operation=Operation.CANCEL_PAYMENT).update(operation=Operation.REFUND)
         if payment.over_minor > over_before:
-            stop_unsent(Balances([]), payment)
+            stop_unsent(Balances([]), payment, why=OVER_PAID)
             raise_alert(
                 kind="money_over",
                 key=f"money_over:capture:{payment.pk}",

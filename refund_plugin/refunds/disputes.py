@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Actor
@@ -27,11 +28,11 @@ from refund_plugin.refunds.ledger.models import Account, LedgerEvent
 from refund_plugin.refunds.ledger.services import Movement, Posting
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Dispute, DisputeKind, DisputeOutcome, Refund, RefundRequest, RequestReason
-from refund_plugin.refunds.outcomes import GATEWAY, do_apply, stop_unsent
+from refund_plugin.refunds.outcomes import GATEWAY, OVER_PAID, do_apply, stop_unsent
 from refund_plugin.refunds.quote import sendable_payments
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import request_refund
-from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundEvent, RefundState
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, RefundEvent, RefundState, RequestState
 from refund_plugin.refunds.timeline import STOPPED_BY_DISPUTE
 
 _EVENT = {
@@ -118,14 +119,21 @@ def refund_in_full(*, dispute_id: int, by: Actor, reason: str, now: datetime) ->
         reason=RequestReason.NOT_RECOGNISED,
         message="",
         by=by,
-        submission_key=f"dispute-{dispute.pk}",
+        submission_key=_submission_key(dispute),
         channel="staff",
         to_review=True,
         now=now,
     )
     if request.state not in OPEN_FOR_STAFF:
-        return request
+        raise WrongState
     return approve_request(request_id=request.pk, by=by, reason=reason, amounts=_amounts_in_full(request), now=now)
+
+
+def _submission_key(dispute: Dispute) -> str:
+    """Return a key that nobody else can choose, the same until the request of that key is over."""
+    over = (RequestState.DECLINED, RequestState.CANCELED)
+    number = dispute.payment.purchase.refund_requests.filter(channel="staff", state__in=over).count()
+    return salted_hmac("refund_plugin.dispute", f"{dispute.pk}:{number}", algorithm="sha256").hexdigest()
 
 
 def _amounts_in_full(request: RefundRequest) -> dict[int, int]:
@@ -200,7 +208,7 @@ def _do_count(payment: Payment, before: Dispute | None, after: Dispute, *, now: 
     payment.over_minor = over_of(payment)
     balances.touch(payment)
     if payment.over_minor > over_before:
-        stop_unsent(balances, payment)
+        stop_unsent(balances, payment, why=OVER_PAID)
         _alert_over(payment, after, now)
     movement = _movement(payment, before, after)
     if movement is not None:

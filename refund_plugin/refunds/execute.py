@@ -183,7 +183,9 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
         hold_account(refund.account, reason=str(error))
         return None
     why = why_stopped(refund.payment)
-    purpose = purpose_of(refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=bool(why))
+    purpose = purpose_of(
+        refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=bool(why or refund.payment.unallocated_minor)
+    )
     if purpose == AttemptPurpose.SEND and why:
         Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why)
         return None

@@ -29,7 +29,7 @@ from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Operation, Refund, RefundOrigin
-from refund_plugin.refunds.outcomes import FACTS, GATEWAY, Told, record_answer, record_answers, stop_unsent
+from refund_plugin.refunds.outcomes import ELSEWHERE, FACTS, GATEWAY, OVER_PAID, Told, record_answer, record_answers, stop_unsent
 from refund_plugin.refunds.states import HELD, RefundState
 
 logger = logging.getLogger(__name__)
@@ -131,8 +131,8 @@ def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_a
     )
     balances = Balances([refund])
     over_rose = balances.move(refund, after)
-    if over_rose:
-        stop_unsent(balances, payment)
+    if after in (RefundState.PENDING, RefundState.SUCCEEDED):
+        stop_unsent(balances, payment, why=OVER_PAID if over_rose else ELSEWHERE)
     balances.write(now=now)
     payload = {"purchase": payment.purchase_id, "payment": payment.pk, "state": refund.state, "over": over_rose}
     record(events.refund_event(events.REFUND_EXTERNAL, refund, GATEWAY, **payload), now=now)

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 GATEWAY = Actor(kind=ActorKind.GATEWAY, label="gateway")
 FACTS = frozenset({AnswerKind.PENDING, AnswerKind.SUCCEEDED, AnswerKind.FAILED, AnswerKind.CANCELED})
 PENDING_POLL_SECONDS = (10, 60, 600, 3600)
+OVER_PAID = "more is gone from this payment than was captured"
+REVIVED = "a refund that had ended was paid after all, and this may be the same debt"
+ELSEWHERE = "something was refunded at the gateway meanwhile, and this may be the same money"
 _EVENT_OF = {
     RefundState.UNKNOWN: events.REFUND_UNKNOWN,
     RefundState.PENDING: events.REFUND_PENDING,
@@ -149,8 +152,9 @@ def do_apply(
             payment=refund.payment,
             now=now,
         )
-    if over_rose:
-        stop_unsent(balances, refund.payment)
+    revived = before in OVER and after is not None and after not in OVER
+    if over_rose or revived:  # a successor may be about to pay the same debt
+        stop_unsent(balances, refund.payment, why=OVER_PAID if over_rose else REVIVED)
     balances.touch(refund)
     balances.told += told
     return after
@@ -162,14 +166,18 @@ def _alert_kind(before: str, event: RefundEvent) -> str:
     return "refund_returned" if before == RefundState.SUCCEEDED else "refund_contradiction"
 
 
-def stop_unsent(balances: Balances, payment: Payment) -> None:
-    """More is gone than was captured: what was not sent on this locked payment waits for a person."""
-    stopped = {"waits_for": WaitsFor.PERSON, "needs_person": "more is gone from this payment than was captured"}
+def stop_unsent(balances: Balances, payment: Payment, *, why: str) -> None:
+    """The gateway told of money that we did not expect: what was not sent on this locked payment waits for a person.
+
+    Args:
+        why: what staff read; they may let it go on (`manual.services.look_at_refund`).
+    """
+    stopped = {"waits_for": WaitsFor.PERSON, "needs_person": why}
     unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED)
     unsent.exclude(pk__in=list(balances.refunds)).update(**stopped)
     for other in balances.refunds.values():
         if other.payment_id == payment.pk and other.state == RefundState.RESERVED:
-            other.waits_for, other.needs_person = WaitsFor.PERSON, stopped["needs_person"]
+            other.waits_for, other.needs_person = WaitsFor.PERSON, why
             balances.touch(other)
 
 
@@ -297,6 +305,8 @@ def _succeed_absent(refund: Refund, *, now: datetime) -> None:
     """The gateway surely did nothing and the key is dead, so the debt goes to a refund with a key of its own."""
     if refund.origin == RefundOrigin.EXTERNAL or refund.payment.over_minor or refund.payment.disputed_minor:
         return  # a person decides; the failed refund asks for one
+    if refund.supersedes is not None and refund.supersedes.failure_code == "absent":
+        return  # the gateway refuses without listing anything: another try would end the same
     try:
         do_supersede(refund, origin=RefundOrigin(refund.origin), by=SYSTEM, reason="absent", now=now)
     except ExceedsBalance:

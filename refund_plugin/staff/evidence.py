@@ -133,10 +133,10 @@ def _request(request: RefundRequest, formatter: Formatter) -> dict[str, Any]:
                 "detail": step.detail,
                 "amount": _money(step.amount, formatter) if step.amount else None,
             }
-            for step in timeline(request, for_staff=True).steps
+            for step in timeline(request, for_staff=False).steps
         ],
         "messages": [
-            {"sent_at": formatter.local(mail.sent_at), "subject": mail.subject, "text": mail.text}
+            {"sent_at": formatter.local(mail.sent_at), "subject": mail.subject, "text": mail.shown_text}
             for mail in request.messages.all()
             if mail.sent_at
         ],

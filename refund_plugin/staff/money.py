@@ -241,7 +241,7 @@ class CompareView(StartMixin, View):
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """Start."""
-        start_run(account=self.account, started_by=self.name, now=clock.now())
+        start_run(account=self.account, started_by=self.name)
         messages.success(request, _("The comparison is under way. Workers read the payment provider’s list page by page."))
         return self.back()
 

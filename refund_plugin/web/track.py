@@ -90,11 +90,12 @@ def status(request: HttpRequest, token: str) -> HttpResponse:
 @customer_page
 @require_safe
 def document(request: HttpRequest, token: str, pk: int) -> HttpResponse:
-    """Show a credit note of the request, ready to be printed."""
+    """Show a credit note of the request, ready to be printed; the link may have been passed on, so it names nobody."""
     found = find_by_token(token)
     note = credit_note(pk, request=found)
     lines = note_lines(note)
     context = {"note": note, "purchase": found.purchase, "lines": lines, "rates": rate_totals(lines)}
+    context["masked_email"] = masked(found.customer.email)
     return show(request, "credit_note", {**context, "formatter": formatter_of(found.store), "token": token})
 
 

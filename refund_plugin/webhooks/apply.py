@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from refund_plugin import clock
@@ -140,11 +139,14 @@ def _note_failure(event: WebhookEvent, error: Exception, now: datetime) -> None:
     wait = RETRY_SECONDS[min(event.failures, len(RETRY_SECONDS)) - 1]
     event.due_at = clock.database_now() + timedelta(seconds=wait)
     event.lease_until = None
-    event.last_error = f"{type(error).__name__}: {error}"[:500]
+    # what a database says names the row's values
+    event.last_error = type(error).__name__ if isinstance(error, DatabaseError) else f"{type(error).__name__}: {error}"[:500]
     if event.failures >= MAX_FAILURES:
         event.state = InboxState.PARKED
-        with suppress(GatewayMisconfigured):  # then there is no adapter that knows what may be kept
+        try:
             event.body = gateway_for(event.account).kept_of(event.body)
+        except GatewayMisconfigured:  # there is no adapter that knows what may be kept, so only the head is
+            event.body = {name: event.body[name] for name in ("id", "type", "created", "livemode") if name in event.body}
         raise_alert(
             kind="webhook_parked",
             key=f"webhook:{event.pk}",

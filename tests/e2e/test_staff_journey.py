@@ -26,6 +26,7 @@ def open_case(page: Page, words: str) -> None:
 
 def press(page: Page, key: str, title: str) -> Locator:
     """Open a dialog by its shortcut."""
+    page.wait_for_load_state("load")  # the shortcuts are the page's own script
     page.keyboard.press(key)
     dialog = page.get_by_role("dialog", name=title)
     expect(dialog).to_be_visible()

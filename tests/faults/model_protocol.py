@@ -157,6 +157,7 @@ def without_database() -> Iterator[None]:
         mock.patch.object(outcomes.logger, "disabled", True),
         mock.patch.object(outcomes, "record", lambda *_events, now: []),
         mock.patch.object(outcomes, "raise_alert", lambda **_alert: None),
+        mock.patch.object(outcomes, "stop_unsent", lambda _balances, _payment, why: None),
         mock.patch.object(outcomes.clock, "database_now", lambda: NOW),
         mock.patch.object(execute, "gateway_for", lambda _account: gateway),
         mock.patch.object(execute, "Refund", rows),

@@ -19,10 +19,14 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.allocate import allocate_external, suggest_allocation
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.externals import Seen, record_seen
+from refund_plugin.refunds.externals import Seen, record_external, record_seen
 from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.ledger.verify import verify
-from refund_plugin.refunds.models import Alert, Refund
+from refund_plugin.refunds.manual.services import look_at_refund
+from refund_plugin.refunds.models import Alert, Refund, WaitsFor
+from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.retry import retry_refund
+from refund_plugin.refunds.states import RefundState
 from tests.factories import EBOOK, LICENCE, NOW, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
 
@@ -309,3 +313,31 @@ class TestAllocating:
 
         book, licence = bought.lines.all()
         assert suggested == {book.pk: 1820, licence.pk: 180}
+
+
+def test_what_is_not_sent_waits_when_a_part_was_refunded_elsewhere_and_goes_on_when_a_person_looked(policy, gateway):
+    purchase = make_purchase(lines=[EBOOK, LICENCE])
+    request = ask(purchase, {purchase.lines.get(sku=EBOOK.sku): 1})
+    payment = purchase.payments.get()
+    seen = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_elsewhere", amount=Money(1820, "EUR"))
+    record_external(payment_id=payment.pk, answer=seen, told_at=NOW, now=NOW)
+    assert drive_refunds() == 0  # the line may have been paid for in the dashboard just now
+    refund = only_refund(request)
+    assert (refund.state, refund.waits_for) == (RefundState.RESERVED, WaitsFor.PERSON)
+    look_at_refund(refund_id=refund.pk, by=CLERK, note="Another line.", now=NOW)
+    drive_refunds()
+    assert only_refund(request).state == RefundState.SUCCEEDED
+
+
+def test_a_refund_that_was_paid_after_all_stops_its_successor(policy, gateway):
+    purchase = make_purchase(lines=[EBOOK, LICENCE])
+    request = ask(purchase, {purchase.lines.get(sku=EBOOK.sku): 1})
+    drive_refunds()
+    refund = only_refund(request)
+    told = {"gateway_refund_id": refund.gateway_refund_id, "amount": refund.amount}
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, **told), now=NOW)
+    successor = retry_refund(refund_id=refund.pk, by=CLERK, reason="returned", now=NOW)
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.SUCCEEDED, **told), now=NOW)
+    assert drive_refunds() == 0
+    successor.refresh_from_db()
+    assert (successor.state, successor.waits_for) == (RefundState.RESERVED, WaitsFor.PERSON)

@@ -47,7 +47,7 @@ def approve(case):
 
 
 def compare():
-    run = start_run(account=default_account(), now=clock.now())
+    run = start_run(account=default_account())
     while advance_run(run.pk, now=clock.now()):
         pass
 

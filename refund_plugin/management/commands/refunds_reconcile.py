@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, account: str | None, since: str | None, no_wait: bool, **options: Any) -> None:
         """Start or join the runs, read them to their end, and name what differs."""
         began = _day(since) if since else None
-        runs = [start_run(account=row, since=began, started_by="refunds_reconcile", now=clock.now()) for row in self._accounts(account)]
+        runs = [start_run(account=row, since=began, started_by="refunds_reconcile") for row in self._accounts(account)]
         if no_wait:
             self.stdout.write("\n".join(f"{run.account.slug}: run {run.pk} is under way." for run in runs))
             return

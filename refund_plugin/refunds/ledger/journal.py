@@ -6,6 +6,7 @@ It is streamed, so that a year of a big store needs no memory. Text that a sprea
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -36,7 +37,8 @@ COLUMNS = (
 TOTAL = "total"
 CHUNK = 2000
 # OWASP, "CSV Injection": what may begin a formula, in any of the spreadsheets
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# at the beginning, and after whatever a spreadsheet of some language may take for the end of a cell
+_FORMULA = re.compile("(^|[;,|\t\r\n])(?=\\s*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
 
 class Unbalanced(Exception):
@@ -72,7 +74,7 @@ def as_csv(lines: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def defuse(cell: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    return _FORMULA.sub(r"\1'", cell)
 
 
 class _Echo:

@@ -29,6 +29,7 @@ from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin,
 from refund_plugin.refunds.outcomes import do_apply
 from refund_plugin.refunds.retry import do_supersede, live_total
 from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
+from refund_plugin.refunds.subscriptions.services import NOT_ENDED
 
 Method = Literal["bank", "store_credit", "other"]
 MAX_REFERENCE = 140  # what a SEPA transfer carries (EPC rulebook, remittance information)
@@ -166,7 +167,7 @@ def why_not_by_hand(refund: Refund) -> str:
         return _("The payment provider was already asked to pay it. Wait for the outcome: after its “no” you can pay by hand.")
     if refund.list_first:
         return _("The records were restored from a backup. Wait until the payment provider has told whether it was paid since.")
-    if refund.waits_for == WaitsFor.SUBSCRIPTION:
+    if refund.waits_for == WaitsFor.SUBSCRIPTION or refund.needs_person == NOT_ENDED:
         return _("The end of the subscription must be confirmed first.")
     return _stopped(refund)
 

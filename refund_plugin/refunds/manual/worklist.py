@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -224,7 +225,7 @@ def _read(content: bytes) -> list[tuple[int, dict[str, str]]]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)  # spreadsheets write what their language is used to
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), MAX_ROWS + 1))
     except csv.Error:
         raise InvalidInput(_("The file cannot be read as CSV."), field="file") from None
     names = [name.strip().lower() for name in rows[0]] if rows else []
@@ -273,7 +274,7 @@ def _check_row(row: Row, cells: dict[str, str], refund: Refund | None, *, by: Ac
         amount = Decimal(cells["amount"].replace(",", "."))
     except InvalidOperation:
         raise InvalidInput(_("The amount cannot be read. Leave it as it was exported.")) from None
-    if amount != refund.amount.decimal or cells["currency"].upper() != refund.currency:
+    if not amount.is_finite() or amount != refund.amount.decimal or cells["currency"].upper() != refund.currency:
         raise InvalidInput(_("The refund is %(amount)s, not what the list says.") % {"amount": refund.amount})
     told = refund.proof or {}
     if refund.state == RefundState.MANUAL_PAID and (told.get("method"), told.get("reference"), told.get("paid_on")) == (

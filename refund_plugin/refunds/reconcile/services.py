@@ -38,14 +38,14 @@ MARGIN = timedelta(hours=1)
 RUNS_BEFORE_ALERT = 2
 
 
-def start_run(*, account: GatewayAccount, now: datetime, since: datetime | None = None, started_by: str = "") -> ReconciliationRun:
+def start_run(*, account: GatewayAccount, since: datetime | None = None, started_by: str = "") -> ReconciliationRun:
     """Start to compare, unless a run of this account is under way; that one is returned then.
 
     Args:
         since: UTC; `RECONCILE_DAYS` before now when omitted.
         started_by: a name for people; empty for the schedule.
-        now: UTC.
     """
+    now = clock.database_now()  # compared with when listings showed a refund, which is told by this clock
     since = since or now - timedelta(days=settings().reconcile_days)
     try:
         with transaction.atomic():
@@ -63,7 +63,7 @@ def reconcile_due(now: datetime) -> int:
     hours = settings().reconcile_hours
     for account in GatewayAccount.objects.filter(slug__in=settings().gateways, on_hold=False):
         if hours and not account.reconciliations.filter(started_at__gt=now - timedelta(hours=hours)).exists():
-            start_run(account=account, now=now)
+            start_run(account=account)
     running = ReconciliationRun.objects.filter(state=RunState.RUNNING).values_list("pk", flat=True)
     return sum(advance_run(run_id, now=now) for run_id in running)
 

@@ -75,7 +75,7 @@ def _give_back_the_term(grants: Sequence[LineGrant], decision: Decision, now: da
     amounts = {grant.line.pk: grant for grant in grants}
     purchase_id = grants[0].line.purchase_id
     running = list(PurchaseLine.objects.filter(purchase=purchase_id, term_start__isnull=False, term_end__gt=now))
-    if not any(line.pk in amounts for line in running) or any(line.quantity_left for line in running):
+    if not any(line.pk in amounts for line in running) or any(line.quantity_left and line.left_minor for line in running):
         return False
     return not decision.is_override or all(
         grant.amount_minor >= _rest_minor(line, grant.quantity, now) for line in running if (grant := amounts.get(line.pk)) is not None

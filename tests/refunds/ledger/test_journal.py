@@ -92,6 +92,11 @@ def test_nothing_a_person_typed_is_a_formula(start):
     assert defuse("A-1") == "A-1"
 
 
+@pytest.mark.parametrize("separator", [";", ",", "\t", "|", "; "])
+def test_no_part_of_a_cell_that_another_separator_cuts_off_is_a_formula(separator):
+    assert "'=HYPERLINK" in defuse(f"Ada{separator}=HYPERLINK(A1)").replace("' =", "'=")
+
+
 def test_an_order_number_that_is_a_formula_is_defused(policy):
     refunded(number='=HYPERLINK("https://evil.example","x")')
     assert {row["order"][:2] for row in read() if row["order"]} == {"'="}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 def run_through(**changes) -> ReconciliationRun:
     now = clock.now()
-    run = start_run(account=default_account(), now=now, **changes)
+    run = start_run(account=default_account(), **changes)
     while advance_run(run.pk, now=now):
         pass
     run.refresh_from_db()
@@ -98,11 +98,11 @@ def test_a_run_that_was_cut_off_goes_on_at_its_page_and_counts_nothing_twice(pol
     listing = gateway.list_refunds
     monkeypatch.setattr(gateway, "list_refunds", lambda **question: listing(**{**question, "limit": 2}))
     now = clock.now()
-    run = start_run(account=default_account(), now=now)
+    run = start_run(account=default_account())
     assert advance_run(run.pk, now=now)
     run.refresh_from_db()
     assert (run.state, run.pages, run.counts["listed"]) == (RunState.RUNNING, 1, 2)
-    assert start_run(account=default_account(), now=now) == run
+    assert start_run(account=default_account()) == run
     run = run_through()
     assert (run.state, run.pages, run.counts["listed"]) == (RunState.DONE, 3, 5)
 
@@ -110,7 +110,7 @@ def test_a_run_that_was_cut_off_goes_on_at_its_page_and_counts_nothing_twice(pol
 def test_a_listing_that_cannot_be_read_is_tried_again_and_given_up_with_an_alert(policy, gateway, monkeypatch):
     silence = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer")
     monkeypatch.setattr(gateway, "list_refunds", lambda **question: silence)
-    run = start_run(account=default_account(), now=clock.now())
+    run = start_run(account=default_account())
     for hour in range(12):
         with clock.travel(timedelta(hours=hour)):
             advance_run(run.pk, now=clock.now())
