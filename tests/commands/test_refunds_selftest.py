@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import ensure_accounts
+from refund_plugin.refunds import selftest
 from refund_plugin.refunds.ledger.models import CreditNote
 from refund_plugin.refunds.models import Alert, Refund
 from refund_plugin.refunds.queries import queue_counts, staff_queue
@@ -48,7 +49,8 @@ def test_it_shows_in_no_list_no_books_and_no_mail(account):
     assert mail.outbox == []
 
 
-def test_a_gateway_that_refuses_the_refund_is_told_by_step_exit_code_and_alert(account, sandbox):
+def test_a_gateway_that_refuses_the_refund_is_told_by_step_exit_code_and_alert(account, sandbox, monkeypatch):
+    monkeypatch.setattr(selftest, "PATIENCE_SECONDS", 0.5)
     sandbox.post("faults", kind="status", status=401, path="/v1/refunds", times=1)
     with pytest.raises(CommandError, match="failed"):
         run()
