@@ -12,13 +12,15 @@ import strawberry_django
 from refund_plugin.api.context import Role
 from refund_plugin.api.orders import PurchaseLine
 from refund_plugin.api.types import MoneyType, Verdict, global_id, verdict_of
+from refund_plugin.orders import models as orders
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import models
+from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
-from refund_plugin.refunds.timeline import Timeline, payment_name, timeline
+from refund_plugin.refunds.timeline import Timeline, payment_name, timeline, waiting_reason
 from refund_plugin.refunds.tracking import tracking_token, tracking_url
 from refund_plugin.rules import LineFacts, evaluate
 
@@ -65,6 +67,16 @@ class Case:
         return verdicts
 
 
+@strawberry.type(name="RefundLineAccess", description="What the customer may still use of a purchase's line, because of refunds.")
+class LineAccess:
+    """Whole units of the line, whichever request they belong to."""
+
+    frozen_quantity: int = strawberry.field(description="Units that rest while their money is on its way back.")
+    revoked_quantity: int = strawberry.field(description="Units that ended because their money went back.")
+    usable_quantity: int = strawberry.field(description="Units that may be used; those given back are among them.")
+    is_confirmed: bool = strawberry.field(description="The store has carried it out; else it is told again until it does.")
+
+
 @strawberry.type(description="A line that a request asks for.")
 class RefundRequestLine:
     """A line with the verdict it got."""
@@ -72,6 +84,7 @@ class RefundRequestLine:
     line: PurchaseLine
     quantity: int
     verdict: Verdict | None = strawberry.field(description="What the policy said when it was asked for.")
+    access: LineAccess | None = strawberry.field(description="Null while no refund has touched the line's access.")
 
 
 @strawberry.type(name="RefundTimelineStep", description="One step on the way from the question to the money.")
@@ -98,6 +111,8 @@ class RefundType:
     trace_reference: str = strawberry.field(description="The bank's number to find the money by; empty while none is known.")
     expected_from: date | None = strawberry.field(description="From when the customer's bank usually shows it; null while it was not sent.")
     expected_by: date | None = strawberry.field(description="Until when the customer's bank usually shows it.")
+    waiting_reason: str = strawberry.field(description="Why it is not sent yet, for a person; empty when nothing holds it back.")
+    is_replaced: bool = strawberry.field(description="It did not go through, and another of these refunds was sent in its place.")
 
 
 @strawberry.type(name="RefundRequest", description="What a customer asked for, its answer, and the way of the money.")
@@ -222,7 +237,10 @@ class RefundRequestType:
         verdicts, currency = self.case.verdicts, self.case.row.purchase.currency
         return [
             RefundRequestLine(
-                line=PurchaseLine(row=item.line, currency=currency), quantity=item.quantity, verdict=verdicts.get(item.line_id)
+                line=PurchaseLine(row=item.line, currency=currency),
+                quantity=item.quantity,
+                verdict=verdicts.get(item.line_id),
+                access=_access(item.line),
             )
             for item in self.case.full.lines.all()
         ]
@@ -230,10 +248,25 @@ class RefundRequestType:
     @strawberry_django.field(description="The movements of money; failed ones that were tried again included.")
     def refunds(self) -> list[RefundType]:
         """One for each payment the amount goes back on."""
-        return [_refund(refund, self.case.row.store.timezone) for refund in self.case.full.refunds.all()]
+        rows, for_staff = list(self.case.full.refunds.all()), self.case.role in (Role.STAFF, Role.SERVICE)
+        replaced, timezone = {row.supersedes_id for row in rows}, self.case.row.store.timezone
+        return [_refund(row, timezone, for_staff=for_staff, is_replaced=row.pk in replaced) for row in rows]
 
 
-def _refund(refund: models.Refund, timezone: str) -> RefundType:
+def _access(line: orders.PurchaseLine) -> LineAccess | None:
+    state: AccessState | None = getattr(line, "access_state", None)
+    if state is None:
+        return None
+    frozen, revoked = state.wanted_frozen, state.wanted_revoked
+    return LineAccess(
+        frozen_quantity=frozen,
+        revoked_quantity=revoked,
+        usable_quantity=line.quantity - frozen - revoked,
+        is_confirmed=state.due_at is None,
+    )
+
+
+def _refund(refund: models.Refund, timezone: str, *, for_staff: bool, is_replaced: bool) -> RefundType:
     arrival = expected_arrival(refund, timezone=timezone)
     return RefundType(
         status=RefundState(refund.state),
@@ -244,4 +277,6 @@ def _refund(refund: models.Refund, timezone: str) -> RefundType:
         trace_reference=refund.trace_reference,
         expected_from=arrival.earliest if arrival else None,
         expected_by=arrival.latest if arrival else None,
+        waiting_reason=waiting_reason(refund, for_staff=for_staff),
+        is_replaced=is_replaced,
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import strawberry
 import strawberry_django
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from refund_plugin.api.cases import Case, RefundRequestType
@@ -17,7 +17,7 @@ from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import InvalidInput, NotAllowed
 from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.models import RefundRequest
-from refund_plugin.refunds.queries import requests_of_user, staff_queue
+from refund_plugin.refunds.queries import refunds_for_timeline, requests_of_user, staff_queue
 from refund_plugin.refunds.states import RequestState
 
 MAX_PAGE = 100
@@ -88,7 +88,7 @@ def list_requests(caller: Caller, *, filter: RefundRequestFilterInput | None, ch
         NotFound: a token names another store than its own.
     """
     if caller.views_cases:
-        found = staff_queue(caller.store_id).prefetch_related("decisions", "refunds__payment")
+        found = staff_queue(caller.store_id).prefetch_related("decisions", Prefetch("refunds", refunds_for_timeline()))
     elif caller.user is not None:
         found = requests_of_user(caller.user)
     else:

@@ -29,6 +29,7 @@ REFUND_MANUAL_PAID = "refund_manual_paid"
 REFUND_RELEASED = "refund_released"
 REFUND_GIVEN_UP = "refund_given_up"
 REFUND_LOOKED_AT = "refund_looked_at"
+SUBSCRIPTION_ENDED = "subscription_ended"  # a refund that waited for it may go now
 DISPUTE_OPENED = "dispute_opened"
 DISPUTE_WON = "dispute_won"
 DISPUTE_LOST = "dispute_lost"

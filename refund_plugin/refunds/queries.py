@@ -26,6 +26,8 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from refund_plugin.errors import NotFound
+from refund_plugin.events.models import Event
+from refund_plugin.refunds.events import SUBSCRIPTION_ENDED
 from refund_plugin.refunds.law import reimburse_due
 from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
@@ -82,7 +84,7 @@ def staff_queue(store_id: int | None = None, filters: Q | None = None) -> QueryS
     queue = (
         _requests(store_id)
         .select_related("purchase", "customer", "store")
-        .prefetch_related(Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")))
+        .prefetch_related(Prefetch("lines", RequestLine.objects.select_related("line__access_state").order_by("line__position")))
     )
     queue = queue.annotate(
         amount_minor=Coalesce(Subquery(granted), Subquery(at_stake), output_field=BigIntegerField()),
@@ -122,17 +124,23 @@ def next_case(after: RefundRequest) -> RefundRequest | None:
     return waiting.order_by(rank, F("due").asc(nulls_last=True), "created_at", "reference").first()
 
 
+def refunds_for_timeline() -> QuerySet[Refund]:
+    """Return refunds with their payments, in order, annotated with `subscription_ended_at`: the end their request waited for."""
+    ended = Event.objects.filter(case=OuterRef("request_id"), kind=SUBSCRIPTION_ENDED).order_by("-id").values("occurred_at")[:1]
+    return Refund.objects.select_related("payment").annotate(subscription_ended_at=Subquery(ended)).order_by("created_at", "id")
+
+
 def case(request_id: UUID | str) -> RefundRequest:
     """Return one request with everything its page shows, in a fixed number of statements.
 
     Raises:
         NotFound: there is no such request.
     """
-    refunds = Refund.objects.select_related("payment", "account", "successor").order_by("created_at", "id")
+    refunds = refunds_for_timeline().select_related("payment", "account", "successor")
     found = (
         RefundRequest.objects.select_related("store", "purchase", "customer", "policy_version__policy")
         .prefetch_related(
-            Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")),
+            Prefetch("lines", RequestLine.objects.select_related("line__access_state").order_by("line__position")),
             Prefetch("decisions", Decision.objects.order_by("id")),
             Prefetch("refunds", refunds.prefetch_related("allocations__line", Prefetch("attempts", Attempt.objects.order_by("number")))),
             "purchase__payments",
@@ -149,7 +157,9 @@ def _for_lists() -> QuerySet[RefundRequest]:
     return (
         RefundRequest.objects.select_related("store", "purchase", "customer")
         .prefetch_related(
-            Prefetch("lines", RequestLine.objects.select_related("line").order_by("line__position")), "decisions", "refunds__payment"
+            Prefetch("lines", RequestLine.objects.select_related("line__access_state").order_by("line__position")),
+            "decisions",
+            Prefetch("refunds", refunds_for_timeline()),
         )
         .order_by("-created_at", "-reference")
     )

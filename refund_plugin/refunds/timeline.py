@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _lazy
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
-from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest, WaitsFor
 from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, Settlement
+from refund_plugin.refunds.subscriptions.services import NOT_ENDED
 
 STOPPED_BY_DISPUTE = "dispute"  # the failure code of such a refund
 DONE, NOW, NEXT, PROBLEM = "done", "now", "next", "problem"
@@ -79,6 +80,8 @@ def payment_name(payment: Payment, *, for_staff: bool = False) -> str:
 def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     """Return the steps of a request; reads its decisions and refunds (with payments), prefetched or not.
 
+    When the subscription ended is told if the refunds come from `queries.refunds_for_timeline`.
+
     Args:
         for_staff: add who decided and why, and speak about the customer instead of to them.
     """
@@ -90,13 +93,14 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     for decision in decisions:
         steps.append(_decision_step(decision, for_staff))
     steps += _waiting_steps(request, for_staff)
+    steps += _subscription_steps(refunds, for_staff)
     superseded = {refund.supersedes_id for refund in refunds}
     for refund in refunds:
         if refund.pk not in superseded or for_staff:
             steps += _money_steps(refund, for_staff)
     if request.state == RequestState.CANCELED:
         steps.append(Step("canceled", _("You took the request back") if not for_staff else _("Taken back"), DONE, request.changed_at))
-    status = _status(request, settlement)
+    status = _status(request, settlement, refunds)
     return Timeline(
         status_code=status,
         settlement=settlement,
@@ -172,13 +176,43 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
         return [Step("stopped", _("The money was not sent"), PROBLEM, refund.settled_at, detail, amount)]
     if refund.state == RefundState.CANCELED:
         return []
+    if reason := waiting_reason(refund, for_staff=for_staff):
+        later = Step("sending", _("We send the money to %(name)s") % {"name": name}, NEXT, amount=amount)
+        if refund.waits_for == WaitsFor.SUBSCRIPTION:
+            return [Step("ending_subscription", _("The subscription is ended first"), NOW, detail=reason), later, finished]
+        return [Step("waits_for_person", _("A person looks at it before it is sent"), NOW, detail=reason), later, finished]
     sending = Step("sending", _("We send the money to %(name)s") % {"name": name}, NOW, detail=_("this takes a few seconds"), amount=amount)
     return [sending, finished]
 
 
-def _status(request: RefundRequest, settlement: Settlement) -> str:
+def waiting_reason(refund: Refund, *, for_staff: bool = False) -> str:
+    """Say why a refund that is approved is not sent yet; empty when nothing holds it back, or when it was sent."""
+    if refund.state != RefundState.RESERVED or not refund.waits_for:
+        return ""
+    if refund.waits_for == WaitsFor.SUBSCRIPTION:
+        return _("It cannot renew behind the refund then. The money is sent as soon as the payment provider confirms the end.")
+    if for_staff:
+        return refund.needs_person
+    if refund.needs_person == NOT_ENDED:
+        return _("The subscription has to end before the money is sent. A person sees to it; you need not do anything.")
+    return _("Nothing was sent yet. A person checks the payment first; you need not do anything.")
+
+
+def _subscription_steps(refunds: Sequence[Refund], for_staff: bool) -> list[Step]:
+    """Tell when the subscription ended; not while another part still waits for the end of its own."""
+    moments = [moment for refund in refunds if (moment := getattr(refund, "subscription_ended_at", None))]
+    if not moments or any(refund.waits_for == WaitsFor.SUBSCRIPTION and refund.state == RefundState.RESERVED for refund in refunds):
+        return []
+    title = _("The customer's subscription has ended") if for_staff else _("Your subscription has ended")
+    return [Step("subscription_ended", title, DONE, max(moments))]
+
+
+def _status(request: RefundRequest, settlement: Settlement, refunds: Sequence[Refund]) -> str:
     if request.state != RequestState.APPROVED:
         return str(request.state)
+    unfinished = [refund for refund in refunds if refund.state not in OVER | GONE]
+    if settlement == Settlement.IN_PROGRESS and all(refund.waits_for == WaitsFor.SUBSCRIPTION for refund in unfinished):
+        return "waiting_subscription"
     return {
         Settlement.NONE: "approved",
         Settlement.IN_PROGRESS: "sending",
@@ -197,6 +231,7 @@ NEXT_STEPS = {
     RequestState.DECLINED: _lazy("Nothing will be refunded. If the facts are wrong or it does not work, tell us."),
     RequestState.CANCELED: _lazy("You took the request back. You can ask again while the policy allows it."),
     "approved": _lazy("The money is about to be sent."),
+    "waiting_subscription": _lazy("First the subscription is ended, so that it cannot renew; then the money is sent to you."),
     "sending": _lazy("The money is on its way. Nothing is left for you to do."),
     "refunded": _lazy("The money has left us. Your bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person. We are on it; you need not do anything."),
@@ -210,6 +245,7 @@ STAFF_NEXT_STEPS = {
     RequestState.DECLINED: _lazy("Nothing will be refunded."),
     RequestState.CANCELED: _lazy("The request was taken back. Nothing will be refunded."),
     "approved": _lazy("The money is about to be sent."),
+    "waiting_subscription": _lazy("Waits for the end of the subscription, which the payment provider confirms; then the money is sent."),
     "sending": _lazy("The money is on its way."),
     "refunded": _lazy("The money has left us. The customer's bank needs some working days to show it."),
     "needs_person": _lazy("Something with the money needs a person; the refund says what."),

@@ -22,7 +22,8 @@ from refund_plugin.money import Money
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.ledger.queries import credit_note, credit_notes_of, note_lines, rate_totals
-from refund_plugin.refunds.models import Decision, Refund, RefundRequest, RequestLine
+from refund_plugin.refunds.models import Decision, RefundRequest, RequestLine
+from refund_plugin.refunds.queries import refunds_for_timeline
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.services import answer_evidence, cancel_request
 from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
@@ -139,8 +140,7 @@ def _customer(request: RefundRequest) -> Actor:
 
 
 def _load(request: RefundRequest) -> RefundRequest:
-    refunds = Refund.objects.select_related("payment").order_by("created_at", "id")
-    prefetch_related_objects([request], Prefetch("decisions", Decision.objects.order_by("id")), Prefetch("refunds", refunds))
+    prefetch_related_objects([request], Prefetch("decisions", Decision.objects.order_by("id")), Prefetch("refunds", refunds_for_timeline()))
     return request
 
 

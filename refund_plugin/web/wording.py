@@ -128,6 +128,7 @@ def status_headline(timeline: Timeline, *, amount: str, where: str) -> str:
     values = {"amount": amount, "where": where}
     texts = {
         "approved": _("%(amount)s are about to be sent"),
+        "waiting_subscription": _("%(amount)s are sent once the subscription has ended"),
         "sending": _("%(amount)s are on their way to %(where)s"),
         "refunded": _("%(amount)s went back to %(where)s"),
         "needs_person": _("Your %(amount)s are taking longer than usual"),

@@ -12,8 +12,14 @@ from django.test.utils import CaptureQueriesContext
 from refund_plugin.actor import Action
 from refund_plugin.errors import InvalidInput
 from refund_plugin.events.models import Event
+from refund_plugin.events.services import deliver_due
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.refunds.access.services import refresh_lines
+from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.models import Refund, RefundRequest, WaitsFor
+from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.retry import give_up_refund, retry_refund
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.tracking import tracking_token
 from tests.api.helpers import asked_for, case_id, everything, line_id, question
@@ -311,3 +317,65 @@ def test_staff_see_the_request_but_not_the_customers_link(send, person):
     clerk: Client = person("clerk", Action.VIEW_CASES)
     seen = send("RefundRequest", {"id": case_id(request)}, client=clerk).data
     assert (seen["reference"], seen["trackingToken"], seen["trackingUrl"]) == (request.reference, None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_was_sent_tells_when_the_bank_shows_it_and_by_which_number(send):
+    request = asked_for(make_purchase())
+    drive_refunds()
+    Refund.objects.update(trace_reference="74530220", first_sent_at=NOW)
+    (refund,) = send("RefundRequest", {"token": tracking_token(request)}).data["refunds"]
+    days = expected_arrival(Refund.objects.get(), timezone=request.store.timezone)
+    assert refund["traceReference"] == "74530220"
+    assert (refund["expectedFrom"], refund["expectedBy"]) == (days.earliest.isoformat(), days.latest.isoformat())
+    assert refund["waitingReason"] == "" and not refund["isReplaced"]
+
+
+def test_a_refund_that_waits_says_why_and_staff_read_the_cause(send, person):
+    request = asked_for(make_purchase())
+    Refund.objects.update(waits_for=WaitsFor.PERSON, needs_person="more has gone than was paid")
+    (told,) = send("RefundRequest", {"token": tracking_token(request)}).data["refunds"]
+    assert "A person checks the payment" in told["waitingReason"] and "more has gone" not in told["waitingReason"]
+    (told,) = send("RefundRequest", {"id": case_id(request)}, client=person("sam", Action.VIEW_CASES)).data["refunds"]
+    assert told["waitingReason"] == "more has gone than was paid"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_refunds_the_one_that_was_replaced_says_so(send):
+    request = asked_for(make_purchase())
+    drive_refunds()
+    first = Refund.objects.get()
+    failure = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=first.gateway_refund_id)
+    record_answer(refund_id=first.pk, answer=failure, now=NOW)
+    retry_refund(refund_id=first.pk, by=CLERK, reason="Again.", now=NOW)
+    told = send("RefundRequest", {"token": tracking_token(request)}).data["refunds"]
+    assert [(refund["status"], refund["isReplaced"]) for refund in told] == [("FAILED", True), ("RESERVED", False)]
+
+
+def keep_access(access):
+    """The host's own code, which has done what it was told."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_access_is_told_as_it_is_frozen_revoked_and_given_back(send, settings):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "ACCESS_HANDLER": "tests.api.test_requests.keep_access"}
+    request = asked_for(make_purchase())
+    token = {"token": tracking_token(request)}
+
+    def access():
+        return send("RefundRequest", token).data["lines"][0]["access"]
+
+    assert access() is None
+    while deliver_due():
+        pass
+    assert access() == {"frozenQuantity": 1, "revokedQuantity": 0, "usableQuantity": 0, "isConfirmed": True}
+    drive_refunds()
+    while deliver_due():
+        pass
+    assert access() == {"frozenQuantity": 0, "revokedQuantity": 1, "usableQuantity": 0, "isConfirmed": True}
+    refund = Refund.objects.get()
+    failure = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id)
+    record_answer(refund_id=refund.pk, answer=failure, now=NOW)
+    give_up_refund(refund_id=refund.pk, by=CLERK, reason="They keep it.", now=NOW)
+    refresh_lines(line_ids=[request.purchase.lines.get().pk], now=NOW)
+    assert access() == {"frozenQuantity": 0, "revokedQuantity": 0, "usableQuantity": 1, "isConfirmed": False}

@@ -6,13 +6,17 @@ import re
 
 import pytest
 
+from refund_plugin.events.models import Delivery, Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.models import Refund, RefundRequest, WaitsFor
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.review import ask_for_evidence, decline_request
 from refund_plugin.refunds.services import cancel_request
+from refund_plugin.refunds.subscriptions.models import SubscriptionEnd
+from refund_plugin.refunds.subscriptions.services import NOT_ENDED, confirm_ended
 from refund_plugin.refunds.timeline import NEXT_STEPS, STAFF_NEXT_STEPS, Timeline, timeline
 from tests.factories import EBOOK, NOW, SALE, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
@@ -130,3 +134,68 @@ def test_every_status_has_words_for_both():
 def test_a_request_taken_back_shows_no_money_step(approved):
     cancel_request(request_id=approved.pk, by=CLERK, now=NOW)
     assert codes(approved) == [("asked", "done"), ("approved", "done"), ("canceled", "done")]
+
+
+class TestASubscription:
+    """The refund waits until the subscription has ended; the timeline says so and claims nothing else."""
+
+    @pytest.fixture
+    def waiting(self, policy):
+        purchase = make_purchase()
+        Payment.objects.update(subscription_id="sub_1")
+        request = ask(purchase)
+        Refund.objects.update(waits_for=WaitsFor.SUBSCRIPTION)
+        refund = only_refund(request)
+        self.end = SubscriptionEnd.objects.create(
+            account=refund.account, subscription_id="sub_1", payment=refund.payment, quoted_at=NOW, due_at=NOW
+        )
+        return request
+
+    def read(self, request: RefundRequest, **options: bool) -> Timeline:
+        return timeline(case(request.pk), **options)
+
+    def test_its_end_is_what_happens_now_and_the_sending_comes_next(self, waiting):
+        told = self.read(waiting)
+        assert [(step.code, step.state) for step in told.steps[2:]] == [
+            ("ending_subscription", "now"),
+            ("sending", "next"),
+            ("finished", "next"),
+        ]
+        assert told.status_code == "waiting_subscription" and told.settlement == "in_progress" and not told.final
+        assert "on its way" not in told.next_step and "subscription" in told.next_step
+
+    @pytest.mark.django_db(transaction=True)
+    def test_once_it_has_ended_the_step_has_its_time_and_the_sending_begins(self, waiting):
+        assert confirm_ended(account=self.end.account, subscription_id="sub_1", now=NOW)
+        told = self.read(waiting)
+        assert [(step.code, step.state, step.at) for step in told.steps[2:4]] == [
+            ("subscription_ended", "done", NOW),
+            ("sending", "now", None),
+        ]
+        assert told.status_code == "sending"
+        assert Event.objects.filter(kind="subscription_ended", case=waiting.pk).count() == 1
+        assert not confirm_ended(account=self.end.account, subscription_id="sub_1", now=NOW)
+        assert Event.objects.filter(kind="subscription_ended").count() == 1
+        assert not Delivery.objects.filter(event__kind="subscription_ended").exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_refund_that_was_taken_back_hears_of_no_end(self, waiting):
+        cancel_request(request_id=waiting.pk, by=CLERK, now=NOW)
+        confirm_ended(account=self.end.account, subscription_id="sub_1", now=NOW)
+        assert not Event.objects.filter(kind="subscription_ended").exists()
+
+    def test_an_end_that_was_refused_waits_for_a_person_in_friendly_words(self, waiting):
+        Refund.objects.update(waits_for=WaitsFor.PERSON, needs_person=NOT_ENDED)
+        told = self.read(waiting)
+        step = told.steps[2]
+        assert (step.code, step.state) == ("waits_for_person", "now") and told.status_code == "needs_person"
+        assert "subscription has to end" in step.detail and "you need not do anything" in step.detail
+        assert self.read(waiting, for_staff=True).steps[2].detail == NOT_ENDED
+
+
+def test_a_refund_that_a_person_must_check_never_says_that_it_is_being_sent(approved):
+    Refund.objects.update(waits_for=WaitsFor.PERSON, needs_person="more has gone than was paid")
+    step = seen(approved).steps[2]
+    assert (step.code, step.state) == ("waits_for_person", "now")
+    assert "more has gone" not in step.detail and "you need not do anything" in step.detail
+    assert timeline(RefundRequest.objects.get(pk=approved.pk), for_staff=True).steps[2].detail == "more has gone than was paid"

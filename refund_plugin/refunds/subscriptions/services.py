@@ -16,8 +16,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from refund_plugin import clock
+from refund_plugin.actor import SYSTEM
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.events import doorbell
+from refund_plugin.events.services import record
 from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.limiter import take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
@@ -159,6 +161,8 @@ def _record(asked: SubscriptionEnd, answer: GatewayAnswer, *, now: datetime) -> 
 def _do_confirm(end: SubscriptionEnd, *, now: datetime) -> None:
     end.state, end.ended_at, end.lease_until, end.last_error = EndState.ENDED, now, None, ""
     end.save(update_fields=["state", "ended_at", "lease_until", "last_error"])
+    held = _waiting(end).filter(state=RefundState.RESERVED)
+    record(*(events.refund_event(events.SUBSCRIPTION_ENDED, refund, SYSTEM) for refund in held), now=now)
     _waiting(end).update(waits_for=WaitsFor.NOTHING, needs_person="", due_at=Now(), lease_until=None)
     doorbell.ring(events.DRIVE)
 
