@@ -24,7 +24,7 @@ from refund_plugin.gateways.answers import (
     RefundCommand,
     RefundPage,
 )
-from refund_plugin.gateways.facts import WebhookFact, WebhookRefund
+from refund_plugin.gateways.facts import DisputePage, WebhookFact, WebhookRefund
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.money import Money
 
@@ -129,6 +129,12 @@ class Gateway(ABC):
     def kept_of(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return what of an event may be kept for good: no personal data, and all that `read_event` reads."""
         return {}
+
+    def list_disputes(
+        self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = ""
+    ) -> DisputePage | GatewayAnswer:
+        """Read one page of all disputes and inquiries of the account, or of one payment; arguments as of `list_refunds`."""
+        return NOT_SUPPORTED
 
     # What only a gateway that also keeps the order book can do; for the others there is nothing to read.
 

@@ -47,6 +47,7 @@ class WebhookDispute(Told):
         is_inquiry: money was not taken yet; a full refund settles it.
         is_open, is_won, is_lost: whether it still runs, ended for us, or ended for the customer.
         evidence_due: until when evidence can be handed in, UTC.
+        opened_at: when it was opened, UTC; None when the gateway does not say.
     """
 
     dispute_id: str
@@ -59,6 +60,18 @@ class WebhookDispute(Told):
     is_won: bool
     is_lost: bool
     evidence_due: datetime | None
+    opened_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputePage:
+    """One page of a listing of disputes, newest first, as events would tell them now; `cursor` as of `RefundPage`.
+
+    A listed one has no event: `event_id` is "", and `created` is when it was opened, not when the gateway said this.
+    """
+
+    items: tuple[WebhookDispute, ...]
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

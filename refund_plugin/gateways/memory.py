@@ -25,6 +25,7 @@ from refund_plugin.gateways.base import (
     refuse_inside_transaction,
 )
 from refund_plugin.gateways.burning import burn_key
+from refund_plugin.gateways.facts import DisputePage, WebhookDispute
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.money import Money
 
@@ -246,6 +247,18 @@ class MemoryGateway(Gateway):
             fee=Money.zero(payment.captured.currency) if payment.is_captured else None,
         )
 
+    def list_disputes(
+        self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = ""
+    ) -> DisputePage | GatewayAnswer:
+        """See `Gateway.list_disputes`; all on one page, and a payment has one at most."""
+        refuse_inside_transaction()
+        found = [
+            _dispute(name, payment)
+            for name, payment in self._ledger.payments.items()
+            if payment.disputed and gateway_payment_id in ("", name) and (created_after is None or payment.created >= created_after)
+        ]
+        return DisputePage(tuple(reversed(found)))
+
     def ping(self) -> GatewayAnswer:
         """See `Gateway.ping`."""
         refuse_inside_transaction()
@@ -361,6 +374,26 @@ def _refusal(code: str) -> GatewayAnswer:
 
 def _canceled(gateway_payment_id: str, payment: _Payment) -> GatewayAnswer:
     return GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=canceled_id(gateway_payment_id), amount=payment.captured)
+
+
+def _dispute(gateway_payment_id: str, payment: _Payment) -> WebhookDispute:
+    return WebhookDispute(
+        event_id="",
+        event_type="",
+        livemode=False,
+        created=payment.created,
+        dispute_id=f"memory_dispute_{gateway_payment_id}",
+        gateway_payment_id=gateway_payment_id,
+        status="needs_response" if payment.dispute_stops else "won",
+        amount=payment.captured,
+        reason="general",
+        is_inquiry=False,
+        is_open=payment.dispute_stops,
+        is_won=not payment.dispute_stops,
+        is_lost=False,
+        evidence_due=None,
+        opened_at=payment.created,
+    )
 
 
 def _as_listed(refund: _Refund) -> ListedRefund:

@@ -45,7 +45,11 @@ class SaleLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SalePayment:
-    """One payment of a sale; as in `PaymentState`."""
+    """One payment of a sale; as in `PaymentState`.
+
+    Attributes:
+        has_history: whether something of it was refunded or disputed when the sale was read.
+    """
 
     gateway_payment_id: str
     captured: Money
@@ -56,6 +60,7 @@ class SalePayment:
     paid_at: datetime | None = None
     settlement: Money | None = None
     fee: Money | None = None
+    has_history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

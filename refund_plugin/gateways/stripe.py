@@ -27,9 +27,10 @@ from refund_plugin.gateways.base import (
     WebhookFact,
 )
 from refund_plugin.gateways.burning import burn_key
+from refund_plugin.gateways.facts import DisputePage
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.gateways.stripe_amounts import from_stripe_amount, smallest_step, to_stripe_amount
-from refund_plugin.gateways.stripe_events import kept_of, read_event, verified_event
+from refund_plugin.gateways.stripe_events import kept_of, listed_dispute, read_event, verified_event
 from refund_plugin.gateways.stripe_reading import (
     CHARGE_PREFIXES,
     answer_to_refund,
@@ -102,6 +103,7 @@ class StripeGateway(Gateway):
         self._refunds = client.v1.refunds
         self._intents = client.v1.payment_intents
         self._charges = client.v1.charges
+        self._disputes = client.v1.disputes
         self._sales = StripeSales(client, lambda payment: self._intent_or_charge(payment, with_money=True))
 
     def refund(self, command: RefundCommand) -> GatewayAnswer:
@@ -136,12 +138,15 @@ class StripeGateway(Gateway):
         self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = "", limit: int = 100
     ) -> RefundPage | GatewayAnswer:
         """Read one page of refunds; see `Gateway.list_refunds`."""
-        params: dict[str, Any] = {"limit": limit, **(payment_param(gateway_payment_id) if gateway_payment_id else {})}
-        if created_after is not None:
-            params["created"] = {"gte": int(created_after.timestamp())}
-        if cursor:
-            params["starting_after"] = cursor
+        params = _listing(limit, created_after, cursor, gateway_payment_id)
         return look(lambda: self._refunds.list(params), _page)  # type: ignore[arg-type]
+
+    def list_disputes(
+        self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = ""
+    ) -> DisputePage | GatewayAnswer:
+        """Read one page of disputes; see `Gateway.list_disputes`."""
+        params = _listing(100, created_after, cursor, gateway_payment_id)
+        return look(lambda: self._disputes.list(params), _dispute_page)  # type: ignore[arg-type]
 
     def payment_state(self, gateway_payment_id: str) -> PaymentState | GatewayAnswer:
         """Ask for a payment; see `Gateway.payment_state`."""
@@ -265,3 +270,17 @@ def _answer_to_cancellation(intent: stripe.PaymentIntent) -> GatewayAnswer:
 def _page(page: stripe.ListObject[stripe.Refund]) -> RefundPage:
     items = tuple(listed_refund(refund.to_dict()) for refund in page.data)
     return RefundPage(items=items, cursor=items[-1].gateway_refund_id if page.has_more else "")
+
+
+def _dispute_page(page: stripe.ListObject[stripe.Dispute]) -> DisputePage:
+    return DisputePage(tuple(listed_dispute(dispute.to_dict()) for dispute in page.data), page.data[-1].id if page.has_more else "")
+
+
+def _listing(limit: int, created_after: datetime | None, cursor: str, gateway_payment_id: str) -> dict[str, Any]:
+    """Return a listing's parameters."""
+    params: dict[str, Any] = {"limit": limit, **(payment_param(gateway_payment_id) if gateway_payment_id else {})}
+    if created_after is not None:
+        params["created"] = {"gte": int(created_after.timestamp())}
+    if cursor:
+        params["starting_after"] = cursor
+    return params

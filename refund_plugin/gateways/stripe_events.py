@@ -123,6 +123,11 @@ def _pick(value: Any, wanted: Any) -> Any:
     return {name: _pick(value[name], inner) for name, inner in wanted.items() if name in value}
 
 
+def listed_dispute(dispute: Mapping[str, Any]) -> WebhookDispute:
+    """Read a dispute of a listing; see `DisputePage`."""
+    return _dispute(dispute, {"event_id": "", "event_type": "", "livemode": dispute["livemode"], "created": at(dispute["created"])})
+
+
 def _refund(refund: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookRefund:
     return WebhookRefund(
         gateway_payment_id=payment_id_of(refund),
@@ -148,6 +153,7 @@ def _dispute(dispute: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookDisp
         is_won=status == "won",
         is_lost=status == "lost",
         evidence_due=at(due_by) if due_by else None,
+        opened_at=at(dispute["created"]) if "created" in dispute else None,
         **head,
     )
 

@@ -282,6 +282,7 @@ def _sale_payment(payment: PaymentState) -> SalePayment:
         paid_at=payment.paid_at,
         settlement=payment.settlement,
         fee=payment.fee,
+        has_history=payment.disputed or payment.refunded.minor > 0,
     )
 
 

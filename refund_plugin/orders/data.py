@@ -52,6 +52,8 @@ class PaymentData:
             rest is told by gateways that keep the order book; what is left out changes nothing.
         settlement_minor, fee_minor: what reached the merchant's balance, and the gateway's fee, in `settlement_currency`.
         subscription_id, invoice_id: the gateway's own, of what it paid for.
+        has_history: whether something of it was refunded or disputed before. None means that nobody knows: then the gateway
+            is asked, unless the payment was captured just now.
     """
 
     gateway_payment_id: str
@@ -68,6 +70,7 @@ class PaymentData:
     fee_minor: int | None = None
     subscription_id: str = ""
     invoice_id: str = ""
+    has_history: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,11 @@ class Payment(models.Model):
     brand = models.CharField(max_length=40, blank=True)
     last4 = models.CharField(max_length=4, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
+    history_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text=_("When to ask the gateway what was refunded and disputed before we knew it; empty when that is known."),
+    )
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -167,7 +172,8 @@ class Payment(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["account", "subscription_id"], condition=~Q(subscription_id=""), name="refund_payment_subscription")
+            models.Index(fields=["account", "subscription_id"], condition=~Q(subscription_id=""), name="refund_payment_subscription"),
+            models.Index(fields=["history_due_at"], condition=Q(history_due_at__isnull=False), name="refund_payment_history"),
         ]
 
     def __str__(self) -> str:

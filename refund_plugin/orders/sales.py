@@ -66,6 +66,8 @@ def record_sale(*, store: Store, account: GatewayAccount, sale: Sale, now: datet
         no_key = connection.features.has_select_for_no_key_update
         Store.objects.select_for_update(no_key=no_key).get(pk=store.pk)
         known = _purchase_with(account, sale)
+        if known is not None:
+            _ask_for_history(account, sale, now=now)
         if known is None:
             number = data.number if _is_free(store, data.number) else sale.payments[0].gateway_payment_id
         elif _is_made_from(known, sale.source_id):
@@ -97,6 +99,14 @@ def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
     payments = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
     found = payments.select_related("purchase").order_by("pk").first()
     return found.purchase if found is not None else None
+
+
+def _ask_for_history(account: GatewayAccount, sale: Sale, *, now: datetime) -> None:
+    """Let the gateway be asked about payments of which it refunded or disputed something, and we know of nothing."""
+    names = [payment.gateway_payment_id for payment in sale.payments if payment.has_history]
+    if names:
+        untouched = Payment.objects.filter(held_minor=0, gone_minor=0, disputed_minor=0, history_due_at__isnull=True)
+        untouched.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names).update(history_due_at=now)
 
 
 def _is_made_from(purchase: Purchase, source_id: str) -> bool:
@@ -165,6 +175,7 @@ def _payment(payment: SalePayment, sale: Sale, account: GatewayAccount) -> Payme
         fee_minor=fee.minor if fee is not None else None,
         subscription_id=sale.subscription_id,
         invoice_id=sale.invoice_id,
+        has_history=payment.has_history,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -27,6 +27,7 @@ from refund_plugin.stores.models import Store
 
 PaymentName = tuple[int, bool, str]
 RACES = 3
+FRESH = timedelta(hours=1)  # what was captured since then has no history: its refunds and disputes are told by webhooks
 
 
 def record_purchase(*, store: Store, data: PurchaseData, now: datetime) -> tuple[Purchase, bool]:
@@ -56,12 +57,12 @@ def record_purchases(*, store: Store, items: Sequence[PurchaseData], now: dateti
     for _race in range(RACES):
         # someone else may record the same order or customer at this very moment: then it can be seen the next time
         with suppress(IntegrityError), transaction.atomic():
-            return _do_record(store, checked)
+            return _do_record(store, checked, now)
     with transaction.atomic():
-        return _do_record(store, checked)
+        return _do_record(store, checked, now)
 
 
-def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purchase, Recorded]]:
+def _do_record(store: Store, items: Sequence[PurchaseData], now: datetime) -> list[tuple[Purchase, Recorded]]:
     accounts = _accounts(items)
     names = {item.number: [_payment_name(accounts, payment, index) for index, payment in enumerate(item.payments)] for item in items}
     # lock order: purchases, then what hangs on them
@@ -76,12 +77,12 @@ def _do_record(store: Store, items: Sequence[PurchaseData]) -> list[tuple[Purcha
     _refuse_foreign_payments(store, names)
     customers, users = _customers(store, items), _users(items)
     recorded = {
-        item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email], users.get(item.user_id))
+        item.number: _do_update(existing[item.number], item, names[item.number], customers[item.email], users.get(item.user_id), now)
         for item in items
         if item.number in existing
     }
     new = [item for item in items if item.number not in existing]
-    created = _do_create(store, new, names, customers, users) if new else {}
+    created = _do_create(store, new, names, customers, users, now) if new else {}
     return [(existing.get(item.number) or created[item.number], recorded.get(item.number, Recorded.CREATED)) for item in items]
 
 
@@ -175,6 +176,7 @@ def _do_create(
     names: Mapping[str, Sequence[PaymentName]],
     customers: Mapping[str, Customer],
     users: Mapping[object, Any],
+    now: datetime,
 ) -> dict[str, Purchase]:
     purchases = Purchase.objects.bulk_create(
         Purchase(store=store, number=item.number, customer=customers[item.email], user_id=users.get(item.user_id), **_purchase_fields(item))
@@ -187,14 +189,16 @@ def _do_create(
         for position, line in enumerate(item.lines)
     )
     Payment.objects.bulk_create(
-        _new_payment(purchase, name, payment)
+        _new_payment(purchase, name, payment, now)
         for purchase, item in pairs
         for name, payment in zip(names[item.number], item.payments, strict=True)
     )
     return {purchase.number: purchase for purchase in purchases}
 
 
-def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentName], customer: Customer, user_id: Any) -> Recorded:
+def _do_update(
+    purchase: Purchase, item: PurchaseData, names: Sequence[PaymentName], customer: Customer, user_id: Any, now: datetime
+) -> Recorded:
     """Bring one record up to date, unless money has moved."""
     linked = _do_link(purchase, user_id)
     old_lines = defaultdict(list)
@@ -237,7 +241,7 @@ def _do_update(purchase: Purchase, item: PurchaseData, names: Sequence[PaymentNa
     PurchaseLine.objects.bulk_create(
         PurchaseLine(purchase=purchase, position=position + index, **_line_fields(data)) for index, data in enumerate(new_lines)
     )
-    Payment.objects.bulk_create(_new_payment(purchase, name, data) for name, data in new_payments)
+    Payment.objects.bulk_create(_new_payment(purchase, name, data, now) for name, data in new_payments)
     purchase.customer = customer
     # what was read ahead is stale now
     vars(purchase).pop("_prefetched_objects_cache", None)
@@ -309,14 +313,16 @@ def _payment_fields(payment: PaymentData) -> dict[str, object]:
     }
 
 
-def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData) -> Payment:
+def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData, now: datetime) -> Payment:
     account_id, livemode, gateway_payment_id = name
+    is_old = (payment.captured_at or purchase.purchased_at) < now - FRESH
     return Payment(
         purchase=purchase,
         account_id=account_id,
         livemode=livemode,
         gateway_payment_id=gateway_payment_id,
         currency=purchase.currency,
+        history_due_at=now if (is_old if payment.has_history is None else payment.has_history) else None,
         **_payment_fields(payment),
     )
 

@@ -65,6 +65,7 @@ def record_dispute(*, account: GatewayAccount, told: WebhookDispute, now: dateti
             reason=told.reason[:60],
             amount_minor=told.amount.minor,
             evidence_due=told.evidence_due,
+            opened_at=told.opened_at or told.created,
             told_at=told.created,
         )
         return _do_record(payment, account, told.dispute_id, said, now=now)
@@ -86,6 +87,7 @@ def record_warning(*, account: GatewayAccount, told: WebhookWarning, now: dateti
             outcome=DisputeOutcome.OPEN if told.actionable else DisputeOutcome.CLOSED,
             reason=told.fraud_type[:60],
             amount_minor=payment.captured_minor,
+            opened_at=told.created,
             told_at=told.created,
         )
         return _do_record(payment, account, told.warning_id, said, now=now)
@@ -174,14 +176,14 @@ def _do_record(payment: Payment, account: GatewayAccount, gateway_id: str, said:
     """Let what was said stand, if it is newer than what stands, on a locked payment."""
     held = Dispute.objects.filter(account=account, livemode=payment.livemode, gateway_dispute_id=gateway_id).first()
     if held is not None and (held.told_at, *_rank(held)) >= (said.told_at, *_rank(said)):
-        if said.told_at < held.opened_at:
-            held.opened_at = said.told_at
+        if said.opened_at < held.opened_at:
+            held.opened_at = said.opened_at
             held.save(update_fields=["opened_at"])
         return held
     said.pk = held.pk if held else None
     said.store_id, said.payment, said.account, said.livemode = payment.purchase.store_id, payment, account, payment.livemode
     said.gateway_dispute_id, said.currency = gateway_id, payment.currency
-    said.opened_at = min(held.opened_at, said.told_at) if held else said.told_at
+    said.opened_at = min(held.opened_at, said.opened_at) if held else said.opened_at
     said.closed_at = None if said.outcome == DisputeOutcome.OPEN else said.told_at
     counts = said.kind == DisputeKind.FORMAL and said.outcome in (DisputeOutcome.OPEN, DisputeOutcome.LOST)
     said.counted_minor = said.amount_minor if counts else 0

@@ -50,6 +50,7 @@ class Seen:
     Attributes:
         refund_id, installation: of its metadata; None and "" when it has none of ours.
         told_at: when the gateway made this statement (UTC); for a listing, when it was asked for.
+        is_history: it was made before we knew the payment, so staff hear of all such together.
     """
 
     gateway_payment_id: str
@@ -57,6 +58,7 @@ class Seen:
     installation: str
     answer: GatewayAnswer
     told_at: datetime
+    is_history: bool = False
 
 
 def record_seen(*, account: GatewayAccount, seen: Sequence[Seen], now: datetime) -> list[bool]:
@@ -73,12 +75,13 @@ def record_seen(*, account: GatewayAccount, seen: Sequence[Seen], now: datetime)
     return [item.gateway_payment_id in known for item in seen]
 
 
-def record_external(*, payment_id: int, answer: GatewayAnswer, told_at: datetime, now: datetime) -> Refund | None:
+def record_external(*, payment_id: int, answer: GatewayAnswer, told_at: datetime, now: datetime, is_history: bool = False) -> Refund | None:
     """Record a refund on a payment of ours that we did not make.
 
     Args:
         answer: what the gateway says about it; named by its `gateway_refund_id`.
         told_at: when it said so, UTC.
+        is_history: see `Seen`.
         now: UTC.
     Returns:
         The row of origin external (or the row that has this id already); None when the answer tells of no money.
@@ -97,11 +100,11 @@ def record_external(*, payment_id: int, answer: GatewayAnswer, told_at: datetime
             _alert_foreign_currency(payment, answer, now)
             return None
         if row is None:
-            return _do_record(payment, answer, answer.amount, told_at=told_at, now=now)
+            return _do_record(payment, answer, answer.amount, told_at=told_at, is_history=is_history, now=now)
     return record_answer(refund_id=row.pk, answer=answer, told_at=told_at, now=now)
 
 
-def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_at: datetime, now: datetime) -> Refund:
+def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_at: datetime, is_history: bool, now: datetime) -> Refund:
     """Add the row to a locked payment and count its money. A failed one is kept too: an older word about it must find its end."""
     refund_id, database_now = uuid.uuid4(), clock.database_now()
     after = _STATE_OF[answer.kind]
@@ -137,7 +140,10 @@ def _do_record(payment: Payment, answer: GatewayAnswer, amount: Money, *, told_a
     payload = {"purchase": payment.purchase_id, "payment": payment.pk, "state": refund.state, "over": over_rose}
     record(events.refund_event(events.REFUND_EXTERNAL, refund, GATEWAY, **payload), now=now)
     if after in (RefundState.PENDING, RefundState.SUCCEEDED):
-        _alert(refund, over_rose, now)
+        if is_history and not over_rose:
+            _alert_history(refund, now)
+        else:
+            _alert(refund, over_rose, now)
     return refund
 
 
@@ -151,6 +157,18 @@ def _alert(refund: Refund, over_rose: bool, now: datetime) -> None:
         store_id=refund.store_id,
         refund=refund,
         payment=refund.payment,
+        now=now,
+    )
+
+
+def _alert_history(refund: Refund, now: datetime) -> None:
+    """One for all of a store: an import may bring thousands."""
+    raise_alert(
+        kind="external_refund",
+        key=f"external:history:{refund.store_id}",
+        why="orders that were taken over had been refunded at the gateway before; until these refunds are assigned to lines,"
+        f" a person decides what is asked for them (the first is order {refund.payment.purchase.number})",
+        store_id=refund.store_id,
         now=now,
     )
 
@@ -205,7 +223,8 @@ def _record_batch(account: GatewayAccount, seen: Sequence[Seen], known: dict[str
         if recorded[refund_id].gateway_refund_id != item.answer.gateway_refund_id:
             others.append(item)
     for item in others:
-        record_external(payment_id=known[item.gateway_payment_id], answer=item.answer, told_at=item.told_at, now=now)
+        payment_id = known[item.gateway_payment_id]
+        record_external(payment_id=payment_id, answer=item.answer, told_at=item.told_at, is_history=item.is_history, now=now)
 
 
 def _rows(account: GatewayAccount, seen: Sequence[Seen]) -> list[Refund]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refund_plugin import duties
 from refund_plugin.events.services import subscribe
-from refund_plugin.refunds import law, selftest
+from refund_plugin.refunds import history, law, selftest
 from refund_plugin.refunds.access import services as access
 from refund_plugin.refunds.ledger import credit_notes, verify
 from refund_plugin.refunds.reconcile import services as reconcile
@@ -17,6 +17,7 @@ def register() -> None:
     duties.register_duty("verify_ledger", verify.run_duty, every_seconds=verify.EVERY_SECONDS)
     duties.register_duty("reimburse_by", law.warn_of_due, every_seconds=law.EVERY_SECONDS)
     duties.register_duty("reconcile", reconcile.reconcile_due)
+    duties.register_duty("payment_history", history.read_histories)
     duties.register_duty("selftest", selftest.selftest_due)
     duties.register_duty("access", access.tell_stores)
     duties.register_duty("end_subscriptions", subscriptions.drive_ends)

@@ -83,9 +83,9 @@ class Quote:
         """Tell whether the payments are in a state in which nobody needs to look before money goes back.
 
         What was refunded past us and is not assigned to lines may be this very money; a disputed payment pays itself back; and
-        a payment that is not captured cannot give back a part.
+        a payment that is not captured cannot give back a part. Of a payment whose history was not read yet nobody knows.
         """
-        if any(payment.unallocated_minor or payment.disputed_minor for payment in self.payments):
+        if any(payment.unallocated_minor or payment.disputed_minor or payment.history_due_at for payment in self.payments):
             return False
         if all(payment.is_captured for payment in self.payments) or amount > self.left_on_payments:
             return True

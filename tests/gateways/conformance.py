@@ -11,6 +11,7 @@ from django.db import transaction
 from refund_plugin.errors import GatewayInTransaction
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, ListedRefund, PaymentState, RefundPage
 from refund_plugin.gateways.burning import KEY_BURNT, KEY_KNOWN
+from refund_plugin.gateways.facts import DisputePage
 from refund_plugin.money import Money
 from tests.gateways.rig import Rig, command_for
 
@@ -249,6 +250,19 @@ class GatewayConformance:
         assert (state.disputed, state.captured, state.refunded) == (True, Money(1820, "EUR"), Money(0, "EUR"))
         rig.win_dispute(payment)
         assert rig.gateway.refund(command_for(payment, Money(500, "EUR"))).kind == AnswerKind.SUCCEEDED
+
+    def test_disputes_are_listed_by_payment_as_they_stand(self, rig: Rig) -> None:
+        disputed, other = rig.pay(Money(1820, "EUR")), rig.pay(Money(500, "EUR"))
+        rig.dispute(disputed)
+        page = rig.gateway.list_disputes(gateway_payment_id=disputed)
+        assert isinstance(page, DisputePage)
+        [dispute] = page.items
+        assert (dispute.gateway_payment_id, dispute.amount, dispute.is_open, page.cursor) == (disputed, Money(1820, "EUR"), True, "")
+        assert rig.gateway.list_disputes(gateway_payment_id=other) == DisputePage(())
+        rig.win_dispute(disputed)
+        page = rig.gateway.list_disputes()
+        assert isinstance(page, DisputePage)
+        assert [(item.dispute_id, item.is_open, item.is_won) for item in page.items] == [(dispute.dispute_id, False, True)]
 
     def test_a_key_can_be_burnt_while_the_payment_is_disputed(self, rig: Rig) -> None:
         payment = rig.pay(Money(1820, "EUR"))

@@ -11,9 +11,11 @@ import pytest
 from demo.sandbox.process import SandboxServer
 from refund_plugin import clock
 from refund_plugin.gateways.models import SlotKind
-from refund_plugin.gateways.services import default_account
+from refund_plugin.gateways.sales import Sale
+from refund_plugin.gateways.services import default_account, gateway_for
 from refund_plugin.orders import backfill
 from refund_plugin.orders.models import Payment, Purchase, SalesBackfill
+from refund_plugin.refunds.history import read_histories
 from tests.commands.helpers import Ran, run
 
 LINE = {"name": "E-book", "amount": 1190, "metadata": {"sku": "BOOK-1"}}
@@ -39,6 +41,12 @@ def counts(ran: Ran) -> dict[str, Any]:
 def sell(sandbox: SandboxServer, count: int, **wish: Any) -> list[str]:
     ids: list[str] = sandbox.post("sales/bulk", count=count, lines=[LINE], **wish)["ids"]
     return ids
+
+
+def payment_of(session: str) -> str:
+    sale = gateway_for(default_account()).read_sale(session, "checkout_session")
+    assert isinstance(sale, Sale)
+    return sale.payments[0].gateway_payment_id
 
 
 def test_more_sales_than_two_pages_hold_are_all_read_once(sandbox: SandboxServer) -> None:
@@ -81,6 +89,34 @@ def test_a_run_that_was_interrupted_goes_on_with_its_page(sandbox: SandboxServer
     ]
     assert Purchase.objects.count() == ONE_PAGE + 3
     assert sandbox.get("counters")["requests"]["GET /v1/checkout/sessions"] == {"200": 1}
+
+
+def test_what_was_refunded_and_disputed_before_is_read_after_the_sale(sandbox: SandboxServer) -> None:
+    half, disputed, plain = (payment_of(session) for session in sell(sandbox, 3))
+    sandbox.post("refunds", payment_intent=half, amount=500)
+    sandbox.post("disputes", payment_intent=disputed)
+
+    assert counts(read("--json"))["created"] == 3
+    due = Payment.objects.filter(history_due_at__isnull=False).values_list("gateway_payment_id", flat=True)
+    assert set(due) == {half, disputed}, "of the others the gateway has told that there is nothing to ask"
+
+    assert read_histories(clock.now()) == 2
+    left = {payment.gateway_payment_id: payment.left.minor for payment in Payment.objects.all()}
+    assert left == {half: 690, disputed: 0, plain: 1190}
+    assert not Payment.objects.filter(history_due_at__isnull=False).exists()
+
+
+def test_reading_again_repairs_a_payment_whose_refund_nobody_told(sandbox: SandboxServer) -> None:
+    [session] = sell(sandbox, 1)
+    read()
+    sandbox.post("refunds", payment_intent=payment_of(session), amount=500)
+
+    assert counts(read("--json"))["unchanged"] == 1
+    read_histories(clock.now())
+    assert Payment.objects.get().gone_minor == 500
+
+    read()
+    assert not Payment.objects.filter(history_due_at__isnull=False).exists(), "what is known already is not asked for again"
 
 
 def test_another_first_day_begins_anew(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,177 @@
+"""Learn what had become of payments before we knew them, such as those of an import or of Stripe's older sales.
+
+A payment that may have a past carries `history_due_at` from the transaction that recorded it, so nothing is lost when a process
+ends; until the gateway was asked, a person decides what is asked for it. Reading again changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from refund_plugin import clock
+from refund_plugin.conf import settings
+from refund_plugin.errors import GatewayMisconfigured
+from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer, ListedRefund, PaymentState, RefundPage
+from refund_plugin.gateways.base import Gateway
+from refund_plugin.gateways.facts import DisputePage, WebhookDispute
+from refund_plugin.gateways.limiter import take_slots
+from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.gateways.services import gateway_for
+from refund_plugin.orders.models import Payment
+from refund_plugin.refunds.alerts import raise_alert
+from refund_plugin.refunds.disputes import record_dispute
+from refund_plugin.refunds.externals import Seen, record_seen
+from refund_plugin.refunds.locks import for_update
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+LEASE_SECONDS = 300
+RETRY_SECONDS = 600
+# asking again would be answered the same
+FINAL = frozenset({"resource_missing", "not_supported"})
+
+Page = RefundPage | DisputePage | GatewayAnswer
+_TAKES_MONEY = (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What the gateway told of one payment when it was asked."""
+
+    asked_at: datetime
+    state: PaymentState
+    refunds: Sequence[ListedRefund]
+    disputes: Sequence[WebhookDispute]
+
+
+def read_histories(now: datetime) -> int:
+    """Ask the gateways about payments whose past is not known yet; return how many were dealt with. No transaction may be open.
+
+    Args:
+        now: UTC.
+    """
+    claimed, lease = _claim()
+    for account in {payment.account_id: payment.account for payment in claimed}.values():
+        payments = [payment for payment in claimed if payment.account_id == account.pk]
+        for payment, told in zip(payments, _ask(account, payments), strict=True):
+            try:
+                _keep(payment, told, lease=lease, now=now)
+            except Exception as error:  # one payment that cannot be taken in must not stop the others
+                logger.exception("the history of payment %s could not be recorded", payment.gateway_payment_id)
+                _alert(payment, f"{type(error).__name__}", now=now)
+    return len(claimed)
+
+
+def _claim() -> tuple[list[Payment], datetime]:
+    """Lease the payments that are due: the due moment itself moves on, so a process that ends leaves them due again."""
+    with transaction.atomic(durable=True):
+        database_now = clock.database_now()
+        rows = Payment.objects.filter(history_due_at__lte=database_now, account__on_hold=False, account__slug__in=settings().gateways)
+        rows = rows.select_related("account").order_by("history_due_at", "pk")
+        if connection.features.has_select_for_update_skip_locked:
+            rows = for_update(rows, skip_locked=True)
+        claimed = list(rows[:BATCH])
+        lease = database_now + timedelta(seconds=LEASE_SECONDS)
+        Payment.objects.filter(pk__in=[payment.pk for payment in claimed]).update(history_due_at=lease)
+    return claimed, lease
+
+
+def _ask(account: GatewayAccount, payments: Sequence[Payment]) -> list[_History | GatewayAnswer]:
+    """Read several at the same time; threads only talk to the gateway."""
+    try:
+        gateway = gateway_for(account)
+    except GatewayMisconfigured as error:
+        return [GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="misconfigured", message=str(error))] * len(payments)
+    # a history takes several calls, but as a rule only one to each endpoint, which is what the gateway limits
+    delays = take_slots(account, SlotKind.READ, len(payments))
+    start = time.monotonic()
+
+    def read(payment: Payment, delay: float) -> _History | GatewayAnswer:
+        time.sleep(max(0.0, start + delay - time.monotonic()))
+        return _read(gateway, payment.gateway_payment_id, asked_at=clock.now())
+
+    with ThreadPoolExecutor(max(1, settings().concurrent_calls)) as pool:
+        return list(pool.map(read, payments, delays))
+
+
+def _read(gateway: Gateway, name: str, *, asked_at: datetime) -> _History | GatewayAnswer:
+    """Read a payment and, where it says that there are any, its refunds and disputes."""
+    state = gateway.payment_state(name)
+    if isinstance(state, GatewayAnswer):
+        return state
+    refunds: list[ListedRefund] | GatewayAnswer = []
+    if state.refunded.minor:
+        refunds = _all(lambda cursor: gateway.list_refunds(gateway_payment_id=name, cursor=cursor))
+    if isinstance(refunds, GatewayAnswer):
+        return refunds
+    taken = sum(item.answer.amount.minor for item in refunds if item.answer.amount and item.answer.kind in _TAKES_MONEY)
+    if taken < state.refunded.minor:
+        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="incomplete", message="the listing lacks some of its refunds")
+    disputes: list[WebhookDispute] | GatewayAnswer = []
+    if state.disputed:
+        disputes = _all(lambda cursor: gateway.list_disputes(gateway_payment_id=name, cursor=cursor))
+    if isinstance(disputes, GatewayAnswer):
+        return disputes
+    return _History(asked_at, state, refunds, disputes)
+
+
+def _all(page_after: Callable[[str], Page]) -> list[Any] | GatewayAnswer:
+    """Read every page of a listing."""
+    items: list[Any] = []
+    cursor = ""
+    while True:
+        page = page_after(cursor)
+        if isinstance(page, GatewayAnswer):
+            return page
+        items += page.items
+        cursor = page.cursor
+        if not cursor:
+            return items
+
+
+def _keep(payment: Payment, told: _History | GatewayAnswer, *, lease: datetime, now: datetime) -> None:
+    """Record what was told, and only then that the history is known."""
+    mine = Payment.objects.filter(pk=payment.pk, history_due_at=lease)
+    if isinstance(told, GatewayAnswer):
+        is_final = told.code in FINAL
+        mine.update(history_due_at=None if is_final else clock.database_now() + timedelta(seconds=RETRY_SECONDS))
+        logger.warning("the history of payment %s could not be read: %s %s", payment.gateway_payment_id, told.code, told.message)
+        if is_final or told.hold or told.code == "incomplete":
+            _alert(payment, f"{told.code} {told.message}".strip(), now=now)
+        return
+    seen = [
+        Seen(
+            gateway_payment_id=payment.gateway_payment_id,
+            refund_id=item.refund_id,
+            installation=item.installation,
+            answer=item.answer,
+            told_at=told.asked_at,
+            is_history=True,
+        )
+        for item in told.refunds
+    ]
+    record_seen(account=payment.account, seen=seen, now=now)
+    for dispute in told.disputes:
+        record_dispute(account=payment.account, told=replace(dispute, created=told.asked_at), now=now)
+    mine.update(history_due_at=None)
+
+
+def _alert(payment: Payment, why: str, *, now: datetime) -> None:
+    """One for all of an account: an import that names the wrong account may bring thousands."""
+    raise_alert(
+        kind="history_unknown",
+        key=f"history:{payment.account_id}",
+        why=f"what was refunded and disputed before of payment {payment.gateway_payment_id}, and perhaps of others,"
+        f" could not be read: {why}",
+        account=payment.account,
+        now=now,
+    )
