@@ -1,7 +1,7 @@
 """Django's entry point: wiring only."""
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -23,7 +23,17 @@ class RefundPluginConfig(AppConfig):
         followers.register()
         facts.register()
         sales.register()
+        pre_migrate.connect(_look, sender=self, dispatch_uid="refund_plugin.look")
         post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
+
+
+_known_actions: dict[str, frozenset[str]] = {}  # by database, from before `migrate`: what it adds is new to the staff group
+
+
+def _look(*, using: str, **kwargs: object) -> None:
+    from refund_plugin.staff.setup import known_actions
+
+    _known_actions[using] = known_actions(using=using)
 
 
 def _seed(*, using: str, **kwargs: object) -> None:
@@ -34,4 +44,4 @@ def _seed(*, using: str, **kwargs: object) -> None:
 
     brake_of(ensure_default_store())
     ensure_accounts()
-    ensure_staff_group(using=using)
+    ensure_staff_group(known=_known_actions.pop(using, frozenset()), using=using)

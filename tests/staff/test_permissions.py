@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -192,6 +193,39 @@ def test_a_renamed_or_reduced_group_is_left_as_it_is(db):
     assert ensure_staff_group() is None
     assert not Group.objects.filter(name=GROUP_NAME).exists()
     assert not group.permissions.filter(codename="approve_refunds").exists()
+
+
+def test_an_upgrade_gives_the_group_the_new_actions_and_not_those_that_were_taken_from_it(db):
+    group = Group.objects.filter(name=GROUP_NAME).first() or ensure_staff_group()
+    group.permissions.remove(Permission.objects.get(codename="approve_refunds"))
+    Permission.objects.filter(codename__in=["manage_brake", "view_books"]).delete()  # as before the version that brought them
+
+    call_command("migrate", verbosity=0)
+
+    held = set(group.permissions.values_list("codename", flat=True))
+    assert {"manage_brake", "view_books", "view_cases", "access_admin"} <= held
+    assert "approve_refunds" not in held
+
+
+def test_what_was_taken_from_the_group_stays_taken_at_the_next_migrate(db):
+    group = Group.objects.filter(name=GROUP_NAME).first() or ensure_staff_group()
+    group.permissions.remove(*Permission.objects.filter(codename__in=["manage_brake", "pay_by_hand"]))
+
+    call_command("migrate", verbosity=0)
+
+    assert not group.permissions.filter(codename__in=["manage_brake", "pay_by_hand"]).exists()
+
+
+def test_an_upgrade_gives_nothing_to_groups_that_merchants_made_themselves(db):
+    Group.objects.filter(name=GROUP_NAME).delete()
+    helpers = Group.objects.create(name="Helpers")
+    helpers.permissions.add(Permission.objects.get(codename="view_cases"))
+    Permission.objects.filter(codename="manage_brake").delete()
+
+    call_command("migrate", verbosity=0)
+
+    assert set(helpers.permissions.values_list("codename", flat=True)) == {"view_cases"}
+    assert not Group.objects.filter(name=GROUP_NAME).exists()
 
 
 def test_the_groups_form_of_the_admin_offers_our_permissions(sign_in, make_user):
