@@ -17,7 +17,7 @@ from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.orders.models import Payment, PurchaseLine
 from refund_plugin.refunds.ledger.services import Movement, changed, post, released
 from refund_plugin.refunds.locks import for_update, lock_refunds
-from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin
+from refund_plugin.refunds.models import Allocation, DisputeKind, DisputeOutcome, Refund, RefundOrigin
 from refund_plugin.refunds.states import GONE, HELD, RefundState
 
 Row = TypeVar("Row", bound=Model)
@@ -42,6 +42,11 @@ def balance_of(state: str) -> str:
 def over_of(payment: Payment) -> int:
     """Return how much more than was captured is held, gone and disputed, in minor units."""
     return max(0, payment.held_minor + payment.gone_minor + payment.disputed_minor - payment.captured_minor)
+
+
+def has_open_dispute(payment: Payment) -> bool:
+    """Tell whether the customer's bank decides about a payment now. Once it has, what is left may go out: `disputed` keeps its part."""
+    return bool(payment.disputed_minor) and payment.disputes.filter(kind=DisputeKind.FORMAL, outcome=DisputeOutcome.OPEN).exists()
 
 
 class Balances:

@@ -20,7 +20,7 @@ from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, refuse_inside
 from refund_plugin.gateways.breaker import note_answers, take_try
 from refund_plugin.gateways.limiter import push_back, take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
-from refund_plugin.refunds.execute import READS, Claim, Started, begin_attempts, claim_due, give_back, wake_account
+from refund_plugin.refunds.execute import READS, Claim, Started, begin_attempts, claim_due, give_back, wake_account, wake_siblings
 from refund_plugin.refunds.models import AttemptPurpose
 from refund_plugin.refunds.outcomes import Told, record_answers
 
@@ -48,6 +48,7 @@ class _Driver:
         self._waiting: deque[Claim] = deque()
         self._flying: dict[Future[GatewayAnswer | None], Started] = {}
         self._claimed = 0
+        self._held_back = False  # some claim made no call, perhaps because its payment was busy
 
     def run(self, limit: int) -> int:
         """Return how many calls were made."""
@@ -94,6 +95,7 @@ class _Driver:
     def _launch(self) -> int:
         wanted = min(self._concurrency - len(self._flying), len(self._waiting))
         started = begin_attempts([self._waiting.popleft() for _n in range(wanted)])
+        self._held_back = self._held_back or len(started) < wanted
         refuse_inside_transaction()  # the threads have connections of their own, so they would not notice
         for kind in SlotKind:
             of_kind = [item for item in started if (item.call.purpose in READS) == (kind == SlotKind.READ)]
@@ -107,12 +109,15 @@ class _Driver:
             return False
         answered = [(self._flying.pop(future), future.result()) for future in done]
         _record_surely([Told(item.refund_id, answer, item.call) for item, answer in answered])
+        if self._held_back:
+            wake_siblings([item.refund_id for item, _answer in answered])
         answers = [answer for _item, answer in answered if answer is None or answer.code not in OUR_OWN]
         if note_answers(self._account, answers, now=clock.database_now()):
             wake_account(self._account.pk)
-        for answer in answers:
+        for item, answer in answered:
             if answer is not None and answer.retry_after_seconds and answer.code == "rate_limit":
-                push_back(self._account, SlotKind.SEND, seconds=min(answer.retry_after_seconds, settings().retry_max_seconds))
+                kind = SlotKind.READ if item.call.purpose in READS else SlotKind.SEND
+                push_back(self._account, kind, seconds=min(answer.retry_after_seconds, settings().retry_max_seconds))
         self._account.refresh_from_db(fields=["on_hold", "breaker_open_until"])
         return self._account.on_hold or self._account.breaker_open_until is not None
 

@@ -32,6 +32,7 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.absence import purpose_of
+from refund_plugin.refunds.balances import has_open_dispute
 from refund_plugin.refunds.brake.queries import paused_stores
 from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
@@ -187,7 +188,9 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
         refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=bool(why or refund.payment.unallocated_minor)
     )
     if purpose == AttemptPurpose.SEND and why:
-        Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why)
+        # given back in the same statement: nobody claims what waits for a person, so nobody could finish this later
+        given_back = {"state": RefundState.RESERVED, "lease_until": None}
+        Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why, **given_back)
         return None
     if refund.command is None:
         refund.command = freeze_command(refund)
@@ -204,7 +207,7 @@ def why_stopped(payment: Payment) -> str:
     """Return why nothing may go out on a payment any more; "" when it may."""
     if payment.over_minor:
         return "more is gone from this payment than was captured"
-    return "the payment is disputed" if payment.disputed_minor else ""
+    return "the payment is disputed" if has_open_dispute(payment) else ""
 
 
 def _started(refund: Refund, attempt: Attempt, *, deadline: float) -> Started:
@@ -283,8 +286,24 @@ def _end_abandoned(payment_ids: Collection[int]) -> None:
 
 
 def wake_account(account_id: int) -> None:
-    """Let everything that waits for an account be tried at once: it answers again."""
+    """Let everything that waits for an account be tried at once: it answers again.
+
+    Rows that somebody holds are left to them, because whoever waits for one while holding others may wait for ever.
+    """
+    waiting = (RefundState.RESERVED, RefundState.UNKNOWN)
+    with transaction.atomic():
+        now = clock.database_now()
+        rows = Refund.objects.filter(account_id=account_id, state__in=waiting, due_at__gt=now, absent_since__isnull=True)
+        free = for_update(rows.order_by("pk"), skip_locked=connection.features.has_select_for_update_skip_locked)
+        Refund.objects.filter(pk__in=list(free.values_list("pk", flat=True))).update(due_at=now)
+
+
+def wake_siblings(refund_ids: Collection[UUID]) -> None:
+    """Let the next refund of each of these refunds' payments go, which waited for their calls to end."""
     now = clock.database_now()
-    Refund.objects.filter(account_id=account_id, state__in=(RefundState.RESERVED, RefundState.UNKNOWN), due_at__gt=now).exclude(
-        absent_since__isnull=False
-    ).update(due_at=now)
+    waiting = Refund.objects.filter(state__in=(RefundState.RESERVED, RefundState.UNKNOWN), lease_until__isnull=True)
+    soon = waiting.filter(due_at__gt=now, due_at__lte=now + timedelta(seconds=BUSY_PAYMENT_SECONDS), waits_for=WaitsFor.NOTHING)
+    of_payments = soon.filter(payment__in=Refund.objects.filter(pk__in=refund_ids).values("payment"))
+    last_first = of_payments.order_by("-due_at", "-pk").values_list("payment_id", "pk")
+    for pk in dict(last_first).values():  # the last one named for a payment is its first one due
+        waiting.filter(pk=pk).update(due_at=now)

@@ -25,7 +25,8 @@ from refund_plugin.gateways.services import hold_account
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds import absence, events
 from refund_plugin.refunds.alerts import raise_alert
-from refund_plugin.refunds.balances import Balances
+from refund_plugin.refunds.balances import Balances, has_open_dispute
+from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.retry import do_supersede
 from refund_plugin.refunds.states import ALERTS, DRIVEN, EXTERNAL_ROWS, FLAGS, HELD, OVER, REFUSED, RefundEvent, RefundState, next_state
@@ -73,12 +74,14 @@ class Told:
         answer: None when a complete listing does not have the refund.
         call: the worker's own call; None for a webhook or a reconciliation.
         told_at: when the gateway made this statement (UTC), if it says so; an older one than the end is no news.
+        asked_at: when it was asked for, by the database's clock, if somebody asked: what was heard since then stands.
     """
 
     refund_id: UUID
     answer: GatewayAnswer | None
     call: Call | None = None
     told_at: datetime | None = None
+    asked_at: datetime | None = None
 
 
 def record_answer(
@@ -173,8 +176,9 @@ def stop_unsent(balances: Balances, payment: Payment, *, why: str) -> None:
         why: what staff read; they may let it go on (`manual.services.look_at_refund`).
     """
     stopped = {"waits_for": WaitsFor.PERSON, "needs_person": why}
-    unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED)
-    unsent.exclude(pk__in=list(balances.refunds)).update(**stopped)
+    unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED).exclude(pk__in=list(balances.refunds))
+    locked = list(for_update(unsent.order_by("pk")).values_list("pk", flat=True))
+    Refund.objects.filter(pk__in=locked).update(**stopped)
     for other in balances.refunds.values():
         if other.payment_id == payment.pk and other.state == RefundState.RESERVED:
             other.waits_for, other.needs_person = WaitsFor.PERSON, why
@@ -260,12 +264,12 @@ class _Recorder:
             refund.maybe_executed = True
             refund.stored_error = answer.idempotent_replayed
         event: RefundEvent | None = RefundEvent(answer.kind.value)
-        if call.purpose == AttemptPurpose.BURN:
+        if call.purpose in (AttemptPurpose.LIST, AttemptPurpose.RETRIEVE):
+            event = RefundEvent.NOT_EXECUTED  # nobody could look, and looking sends nothing
+        elif call.purpose == AttemptPurpose.BURN:
             if answer.code == absence.KEY_KNOWN:
                 refund.key_known_at = self._database_now
             event = RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
-        elif answer.kind == AnswerKind.DEFINITIVE_NO and refund.state == RefundState.UNKNOWN and not sent:
-            event = None  # only an answer to this very key proves that the key did nothing; a failed listing proves nothing
         if event == RefundEvent.PROVEN_ABSENT:
             self._prove_absent(refund, message=answer.message)
         elif event is not None:
@@ -294,6 +298,9 @@ class _Recorder:
         self._balances.touch(refund)
 
     def _contradict(self, refund: Refund, why: str) -> None:
+        if refund.state == RefundState.PROCESSING:  # something was executed, though not what was asked for
+            refund.maybe_executed = True
+            do_apply(self._balances, refund, RefundEvent.MAYBE_EXECUTED, actor=GATEWAY, now=self._now, code="contradiction")
         refund.needs_person = why[:200]
         self._balances.touch(refund)
         record(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=why), now=self._now)
@@ -303,8 +310,10 @@ class _Recorder:
 
 def _succeed_absent(refund: Refund, *, now: datetime) -> None:
     """The gateway surely did nothing and the key is dead, so the debt goes to a refund with a key of its own."""
-    if refund.origin == RefundOrigin.EXTERNAL or refund.payment.over_minor or refund.payment.disputed_minor:
+    if refund.origin == RefundOrigin.EXTERNAL or refund.payment.over_minor or has_open_dispute(refund.payment):
         return  # a person decides; the failed refund asks for one
+    if refund.list_first:  # the records were restored, and the successor that paid it may be among what they do not know
+        return
     if refund.supersedes is not None and refund.supersedes.failure_code == "absent":
         return  # the gateway refuses without listing anything: another try would end the same
     try:
@@ -324,6 +333,8 @@ def _is_old_news(refund: Refund, answer: GatewayAnswer, told: Told) -> bool:
         return False
     if answer.gateway_refund_id != refund.gateway_refund_id:
         return False
+    if told.asked_at is not None:
+        return refund.heard_at is not None and told.asked_at <= refund.heard_at
     if told.told_at is not None:
         ended_at = refund.told_at or refund.heard_at
         return ended_at is not None and told.told_at <= ended_at

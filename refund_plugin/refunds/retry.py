@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import NotFound, WrongState
@@ -23,6 +24,8 @@ from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin, Refun
 from refund_plugin.refunds.reserve import Part, allocation_of, hold, new_refund
 from refund_plugin.refunds.states import OVER, RefundState
 
+RESTORED = gettext_lazy("The records were restored from a backup. Wait until the payment provider has told whether it was paid since.")
+
 
 def retry_refund(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> Refund:
     """Make the successor of a refund that failed: the same amount, payment and lines, held anew.
@@ -32,7 +35,7 @@ def retry_refund(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> R
         now: UTC.
     Raises:
         NotFound, NotAllowed: see `check_may`.
-        WrongState: the refund has not failed, was given up, or has a successor.
+        WrongState: the refund has not failed, was given up, has a successor, or may have one that a restored backup does not know.
         ExceedsBalance: the money was given to another refund meanwhile.
     """
     check_reason(reason)
@@ -40,6 +43,8 @@ def retry_refund(*, refund_id: UUID, by: Actor, reason: str, now: datetime) -> R
         failed = lock_refund(refund_id)
         check_successor(failed, by=by)
         assert failed is not None
+        if failed.list_first:
+            raise WrongState(RESTORED)
         successor = do_supersede(failed, origin=RefundOrigin.STAFF, by=by, reason=reason, now=now)
         doorbell.ring(events.DRIVE)
     return successor

@@ -82,7 +82,7 @@ REFUND_TRANSITIONS: dict[tuple[str, RefundEvent], str] = {
     (_S.RESERVED, _E.FAILED): _S.FAILED,
     (_S.RESERVED, _E.CANCELED): _S.FAILED,
     (_S.RESERVED, _E.CANCEL): _S.CANCELED,
-    (_S.RESERVED, _E.PERSON_CLAIMS): _S.MANUAL_CLAIMED,  # only when no attempt was ever made
+    (_S.RESERVED, _E.PERSON_CLAIMS): _S.MANUAL_CLAIMED,  # only when no call may have been executed
     (_S.PROCESSING, _E.NOT_EXECUTED): _S.RESERVED,  # unless an earlier attempt was a "maybe": then unknown
     (_S.PROCESSING, _E.MAYBE_EXECUTED): _S.UNKNOWN,
     (_S.PROCESSING, _E.DEFINITIVE_NO): _S.FAILED,

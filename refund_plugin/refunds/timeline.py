@@ -17,6 +17,7 @@ from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, 
 from refund_plugin.refunds.subscriptions.services import NOT_ENDED
 
 STOPPED_BY_DISPUTE = "dispute"  # the failure code of such a refund
+TAKEN_BACK = "taken_back"  # the failure code of one that staff canceled before it was sent
 DONE, NOW, NEXT, PROBLEM = "done", "now", "next", "problem"
 
 
@@ -54,7 +55,8 @@ def settlement_of(refunds: Sequence[Refund]) -> Settlement:
     superseded = {refund.supersedes_id for refund in refunds}
     live = [refund for refund in refunds if refund.pk not in superseded and (refund.owed or refund.state not in OVER)]
     stopped = any(refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE for refund in refunds)
-    if not live and not stopped and any(refund.state == RefundState.FAILED for refund in refunds):
+    ended = any(refund.state == RefundState.FAILED or refund.failure_code == TAKEN_BACK for refund in refunds)
+    if not live and not stopped and ended:
         return Settlement.GIVEN_UP
     if not live:
         return Settlement.STOPPED if stopped else Settlement.NONE
@@ -174,6 +176,9 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
     if by_dispute:
         detail = _("The payment was disputed with the bank before the money was sent.")
         return [Step("stopped", _("The money was not sent"), PROBLEM, refund.settled_at, detail, amount)]
+    if refund.state == RefundState.CANCELED and refund.failure_code == TAKEN_BACK:
+        detail = refund.failure_message if for_staff else _("We took it back before it was sent. If you did not expect that, tell us.")
+        return [Step("taken_back", _("The money was not sent"), PROBLEM, refund.settled_at, detail, amount)]
     if refund.state == RefundState.CANCELED:
         return []
     if reason := waiting_reason(refund, for_staff=for_staff):

@@ -155,5 +155,5 @@ def without_verdict(line: CaseLine) -> CaseLine:
 
 
 def may_retry(refund: Refund) -> bool:
-    """Tell whether a refund failed and is still owed: not given up, and nothing was sent in its place."""
-    return refund.state in OVER and refund.owed
+    """Tell whether a refund failed and is still owed: not given up, and nothing was sent in its place, also since a restored backup."""
+    return refund.state in OVER and refund.owed and not refund.list_first

@@ -1,4 +1,4 @@
-"""What a person can do with one refund of a case: pay it by hand, give the proof, give it back, give it up, say that they looked."""
+"""What a person can do with one refund of a case: pay it by hand, give the proof, give it back or up, take it back, say they looked."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from refund_plugin.refunds.manual import services
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.retry import give_up_refund
 from refund_plugin.refunds.states import OVER, RefundState
+from refund_plugin.refunds.take_back import take_back_refund, why_not_taken_back
 from refund_plugin.staff.forms import SeenForm
 
 METHODS = [
@@ -79,6 +80,17 @@ class GiveUpForm(SeenForm):
         max_length=MAX_MESSAGE,
         widget=AdminAutoHeightTextInput(attrs={"rows": 2}),
         help_text=_("Why is the money not owed any more? Recorded with the refund."),
+    )
+
+
+class TakeBackForm(SeenForm):
+    """Why it is not to be sent."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=MAX_MESSAGE,
+        widget=AdminAutoHeightTextInput(attrs={"rows": 2}),
+        help_text=_("Why should it not be sent? Recorded with the refund, for your colleagues."),
     )
 
 
@@ -152,6 +164,10 @@ def _give_up(refund: Refund, form: GiveUpForm, by: Actor, now: datetime) -> None
     give_up_refund(refund_id=refund.pk, by=by, reason=form.cleaned_data["reason"], now=now)
 
 
+def _take_back(refund: Refund, form: TakeBackForm, by: Actor, now: datetime) -> None:
+    take_back_refund(refund_id=refund.pk, by=by, reason=form.cleaned_data["reason"], now=now)
+
+
 def _look(refund: Refund, form: LookForm, by: Actor, now: datetime) -> None:
     services.look_at_refund(refund_id=refund.pk, by=by, note=form.cleaned_data["note"], now=now)
 
@@ -217,6 +233,18 @@ REFUND_VERBS = (
         form_class=GiveUpForm,
         fits=lambda refund: refund.state in OVER and refund.owed,
         do=_give_up,
+    ),
+    RefundVerb(
+        name="take_back",
+        action=Action.APPROVE,
+        label=_("Take it back"),
+        submit=_("It is not to be sent"),
+        icon="cross",
+        intro=_("It was not sent yet, and never will be. What was held for it is free again, and the customer reads so."),
+        done=_("%(amount)s is taken back and is not sent."),
+        form_class=TakeBackForm,
+        fits=lambda refund: not why_not_taken_back(refund),
+        do=_take_back,
     ),
     RefundVerb(
         name="look",

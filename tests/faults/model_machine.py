@@ -37,6 +37,7 @@ from refund_plugin.refunds.retry import give_up_refund, retry_refund
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.states import DRIVEN, RefundState, RequestState
+from refund_plugin.refunds.take_back import take_back_refund
 from tests.factories import NOW
 from tests.faults.model_books import (
     ALIVE,
@@ -126,7 +127,12 @@ class RefundMachine(RuleBasedStateMachine):
                 return
 
     def take_back(self, n: int) -> None:
-        """The customer takes the newest approved request back."""
+        """The customer takes the newest approved request back, or a clerk a refund that was not sent."""
+        unsent = self._first(lambda row: row.state == RefundState.RESERVED)
+        if n % 3 == 0 and unsent is not None:
+            with suppress(WrongState):  # it may have been sent, or is looked up
+                take_back_refund(refund_id=unsent.pk, by=CLERK, reason="not to be sent", now=clock.now())
+            return
         for pk, state in reversed(self.requests):
             if state == RequestState.APPROVED:
                 with suppress(WrongState):  # on its way already
@@ -145,7 +151,7 @@ class RefundMachine(RuleBasedStateMachine):
             retry_refund(refund_id=failed.pk, by=CLERK, reason="again", now=clock.now())
 
     def by_hand(self, n: int) -> None:
-        """A person takes a refund that was never tried or has failed, proves to have paid it, lets it go, or sees it bounce."""
+        """A person takes a refund that was not sent or has failed, proves to have paid it, lets it go, or sees it bounce."""
         taken = self._first(lambda row: row.state in (RefundState.MANUAL_CLAIMED, RefundState.MANUAL_PAID))
         if taken is None:
             free = self._first(lambda row: row.state == RefundState.RESERVED or (row.state == RefundState.FAILED and row.owed))

@@ -246,7 +246,7 @@ class Model:
 
     def _people(self, row: Row) -> Iterator[tuple[str, int, Row]]:
         ours = row.ours
-        if ours.state == RESERVED and not ours.attempted and row.lease == FREE:
+        if ours.state == RESERVED and not ours.maybe_executed and row.lease == FREE:
             yield from self._does(row, "it is canceled", 0, "cancel")
             yield from self._does(row, "a person claims it", 1, "person_claims")
         if ours.state in DRIVEN and not row.over:

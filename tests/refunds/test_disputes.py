@@ -23,6 +23,7 @@ from refund_plugin.refunds.externals import record_external
 from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.ledger.verify import verify
 from refund_plugin.refunds.models import Alert, Dispute, Refund
+from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.timeline import timeline
 from refund_plugin.refunds.tracking import tracking_token
 from tests.factories import COURSE, EBOOK, NOW, make_purchase
@@ -207,6 +208,18 @@ def test_a_partly_disputed_payment_is_left_to_a_person(policy):
     tell(word(purchase, "needs_response", minor=100))
 
     assert ask(purchase, {purchase.lines.first(): 1}).state == "in_review"
+
+
+@pytest.mark.parametrize(("status", "state"), [("needs_response", "reserved"), ("lost", "succeeded")])
+def test_only_while_a_part_is_disputed_the_rest_is_not_sent(policy, status, state):
+    purchase = make_purchase(lines=[EBOOK, COURSE])
+    tell(word(purchase, status, minor=100))
+    request = ask(purchase, {purchase.lines.first(): 1})
+    approve_request(request_id=request.pk, by=CLERK, reason="Fine.", now=NOW)
+
+    drive_refunds()
+
+    assert only_refund(request).state == state
 
 
 def test_a_dispute_of_a_payment_we_do_not_know_is_not_ours(purchase):

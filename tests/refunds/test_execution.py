@@ -13,8 +13,11 @@ from refund_plugin import clock
 from refund_plugin.errors import GatewayInTransaction, WrongState
 from refund_plugin.events.models import Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
-from refund_plugin.gateways.models import GatewayAccount
-from refund_plugin.gateways.services import ping_accounts
+from refund_plugin.gateways.limiter import take_slots
+from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.gateways.services import default_account, ping_accounts
+from refund_plugin.money import Money
+from refund_plugin.refunds import execute
 from refund_plugin.refunds.alerts import look_at
 from refund_plugin.refunds.calls import call_gateway, drive_refunds
 from refund_plugin.refunds.execute import Claim, Started, begin_attempts, claim_due, load_command
@@ -284,6 +287,54 @@ def test_one_payment_has_one_call_in_flight_at_a_time(gateway, policy):
     assert [started.refund_id for started in begin_attempts([first, second])] == [first.refund_id]
     assert Attempt.objects.filter(ended_at__isnull=True).count() == 1
     assert Refund.objects.get(pk=second.refund_id).state == RefundState.RESERVED
+
+
+def test_the_refunds_of_one_payment_go_one_after_the_other_without_a_pause(gateway, policy):
+    purchase = make_purchase(lines=[LICENCE])
+    line = purchase.lines.get()
+    requests = [ask(purchase, {line: 1}) for _number in range(line.quantity_left)]
+    assert len(requests) > 1
+    assert drive_refunds() == len(requests)
+    assert {only_refund(request).state for request in requests} == {RefundState.SUCCEEDED}
+
+
+def test_what_is_stopped_is_given_back_in_the_statement_that_stops_it(gateway, request_, purchase, monkeypatch):
+    claims = claim_due(batch=1)
+    purchase.payments.update(over_minor=1)
+    monkeypatch.setattr(execute, "give_back", lambda claims, *, seconds: None)  # the worker is killed before
+    assert begin_attempts(claims) == []
+    refund = only_refund(request_)
+    assert (refund.state, refund.lease_until, refund.waits_for) == (RefundState.RESERVED, None, WaitsFor.PERSON)
+
+
+def test_a_listing_that_fails_before_the_first_sending_leaves_it_unsent(gateway, request_):
+    Refund.objects.update(list_first=True)
+    gateway.break_listings()
+    drive_refunds()
+    refund = only_refund(request_)
+    assert (refund.state, refund.maybe_executed) == (RefundState.RESERVED, False)
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+def test_an_answer_that_contradicts_what_was_asked_leaves_a_refund_that_may_have_been_executed(gateway, request_):
+    [started] = begin_attempts(claim_due(batch=1))
+    wrong = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=only_refund(request_).amount + Money(1, "EUR"))
+    record_answer(refund_id=started.refund_id, answer=wrong, call=started.call, now=NOW)
+    refund = only_refund(request_)
+    assert (refund.state, refund.maybe_executed) == (RefundState.UNKNOWN, True)
+    assert "18.21" in refund.needs_person
+
+
+def test_a_listing_that_is_told_to_wait_does_not_hold_up_sending(gateway, request_, monkeypatch):
+    Refund.objects.update(list_first=True)
+    slow_down = GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="rate_limit", retry_after_seconds=30)
+    monkeypatch.setattr(gateway, "find", lambda **question: slow_down)
+    drive_refunds()
+    account = default_account()
+    assert take_slots(account, SlotKind.SEND, 1) == [0.0]
+    assert take_slots(account, SlotKind.READ, 1)[0] > 20
 
 
 def test_a_call_abandoned_after_a_webhook_told_its_end_does_not_block_the_payment(gateway, policy):

@@ -56,7 +56,7 @@ def offered(client, refund):
 
 
 def test_somebody_claims_pays_and_records_it_on_the_case_page(refund, payer):
-    assert offered(payer, refund) == ["claim"]
+    assert offered(payer, refund) == ["claim", "take_back"]
     asked = payer.get(url("claim", refund)).content.decode()
     assert "€18.20" in asked and f"Refund {refund.request.reference}, order " in asked and "ada@example.com" in asked
     assert "Ask the customer for their account" in asked
@@ -100,6 +100,20 @@ def test_what_is_given_up_needs_nobody_any_more(refund, payer):
     assert reverse("refund_cases:retry", args=[refund.request_id, refund.pk]) not in page_of(payer, refund)
 
 
+def test_what_waits_for_ever_is_taken_back_with_a_reason_and_the_page_says_so(refund, payer):
+    Refund.objects.update(waits_for="person", needs_person="the payment is disputed")
+    asked = payer.get(url("take_back", refund)).content.decode()
+    assert "It was not sent yet, and never will be." in asked
+
+    press(payer, "take_back", refund, reason="")
+    assert Refund.objects.get().state == RefundState.RESERVED
+    told = press(payer, "take_back", refund, reason="The bank has paid it.").content.decode()
+
+    assert "€18.20 is taken back and is not sent." in told and "The bank has paid it." in told
+    assert Refund.objects.get().state == RefundState.CANCELED and offered(payer, refund) == []
+    assert refund.request.reference not in payer.get(reverse("refund_cases:index") + "?show=money").content.decode()
+
+
 def test_giving_it_back_asks_whether_nobody_has_paid(refund, payer):
     press(payer, "claim", refund)
 
@@ -123,7 +137,7 @@ def test_a_flag_goes_away_once_somebody_has_looked_and_says_what_they_found(refu
 
 
 def test_the_page_says_why_it_cannot_be_paid_by_hand(refund, payer):
-    Refund.objects.update(attempt_count=1)
+    Refund.objects.update(maybe_executed=True)
 
     assert "Not by hand now:" in page_of(payer, refund) and "after its “no” you can pay by hand" in page_of(payer, refund)
     opened = payer.get(url("claim", refund))

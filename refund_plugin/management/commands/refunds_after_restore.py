@@ -21,12 +21,13 @@ exit codes:
 """
 WHY = """\
 The restored records may take refunds for unsent that were paid since the backup was made. From now on each of them is
-looked up in the payment provider's listing before it is sent, and nobody can pay it by hand until then.
+looked up in the payment provider's listing before it is sent, and nobody can pay it by hand until then. What has failed and is
+still owed can be sent again or paid by hand after the next reconciliation.
 """
 NEXT = """\
 Now start the workers, then find what the backup does not know: manage.py refunds_reconcile --since DAY
 (DAY: the day before the backup). Open the web server to customers when that has run: until then a refund that was made after
-the backup can be asked for again. Do not send failed refunds again before either.\
+the backup can be asked for again.\
 """
 
 

@@ -1,7 +1,7 @@
 """The verbs of somebody who pays by hand: claim, give the proof, release, report that it bounced; and of somebody who looked.
 
-A claim takes the refund away from the workers in one transaction, and only where no attempt was ever made: what may have been
-sent is not paid a second time. Where the machine failed for good, a successor is claimed instead.
+A claim takes the refund away from the workers in one transaction, and only where no call is under way and none may have been
+executed: what may have been sent is not paid a second time. Where the machine failed for good, a successor is claimed instead.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import look_at
 from refund_plugin.refunds.authority import TRUSTED, check_may
-from refund_plugin.refunds.balances import Balances
+from refund_plugin.refunds.balances import Balances, has_open_dispute
 from refund_plugin.refunds.checks import MAX_MESSAGE, check_reason, check_text
 from refund_plugin.refunds.execute import why_stopped
 from refund_plugin.refunds.locks import lock_refund
 from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.outcomes import do_apply
-from refund_plugin.refunds.retry import do_supersede, live_total
+from refund_plugin.refunds.retry import RESTORED, do_supersede, live_total
 from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
 from refund_plugin.refunds.subscriptions.services import NOT_ENDED
 
@@ -160,13 +160,13 @@ def why_not_by_hand(refund: Refund) -> str:
     if refund.operation == Operation.CANCEL_PAYMENT:
         return _("This payment was never captured, so there is nothing to pay back: it is let go of at the payment provider.")
     if refund.state in OVER and refund.owed:
-        return _stopped(refund)
+        return str(RESTORED) if refund.list_first else _stopped(refund)
     if refund.state != RefundState.RESERVED:
         return _why_not(refund)
-    if refund.attempt_count or refund.maybe_executed or refund.lease_until is not None:
+    if refund.maybe_executed or refund.lease_until is not None:  # calls that surely were not executed are no bar
         return _("The payment provider was already asked to pay it. Wait for the outcome: after its “no” you can pay by hand.")
     if refund.list_first:
-        return _("The records were restored from a backup. Wait until the payment provider has told whether it was paid since.")
+        return str(RESTORED)
     if refund.waits_for == WaitsFor.SUBSCRIPTION or refund.needs_person == NOT_ENDED:
         return _("The end of the subscription must be confirmed first.")
     return _stopped(refund)
@@ -221,7 +221,7 @@ def _check_authority(refund: Refund, by: Actor, action: Action) -> None:
 def _stopped(refund: Refund) -> str:
     if refund.payment.over_minor:
         return _("More is gone from this payment than was captured. Whoever pays now may pay twice: look at the payment first.")
-    if refund.payment.disputed_minor:
+    if has_open_dispute(refund.payment):
         return _("The customer disputes this payment with the bank, which decides now. Whoever pays as well may pay twice.")
     return ""
 

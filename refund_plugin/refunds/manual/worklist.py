@@ -90,7 +90,7 @@ class Report:
 
 def waiting(*, store_id: int | None = None) -> list[Refund]:
     """Return the refunds that a person may pay or pays by hand: what the law wants back soonest, then the longest wait."""
-    unsent = Q(state=RefundState.RESERVED, attempt_count=0, lease_until__isnull=True)
+    unsent = Q(state=RefundState.RESERVED, maybe_executed=False, lease_until__isnull=True)
     rows = Refund.objects.filter(
         unsent | Q(state=RefundState.MANUAL_CLAIMED) | Q(state__in=list(OVER), owed=True), store__is_internal=False
     )

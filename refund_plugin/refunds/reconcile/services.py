@@ -209,6 +209,9 @@ def _finish(run: ReconciliationRun, *, now: datetime) -> None:
     Finding.objects.filter(account=run.account, resolved_at__isnull=True).exclude(run=run).filter(
         Q(refund__isnull=True) | Q(refund__first_sent_at__gt=run.since) | Q(refund__first_sent_at__isnull=True)
     ).update(resolved_at=now)
+    # after a restore: the whole listing was recorded, so nothing that the backup does not know stands in for these
+    looked_up = Refund.objects.filter(account=run.account, list_first=True)
+    looked_up.exclude(state__in=(RefundState.RESERVED, RefundState.PROCESSING, RefundState.MANUAL_CLAIMED)).update(list_first=False)
     run.state, run.finished_at = RunState.DONE, now
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from refund_plugin import clock
 from refund_plugin.actor import SYSTEM, Action
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events.models import Event
@@ -18,7 +19,7 @@ from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.ledger.models import Account, LedgerEntry
 from refund_plugin.refunds.manual.services import claim_by_hand, give_proof, look_at_refund, release_claim, report_bounced
-from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, WaitsFor
+from refund_plugin.refunds.models import Alert, Dispute, DisputeOutcome, Operation, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.retry import give_up_refund, retry_refund
 from refund_plugin.refunds.states import RefundState
@@ -55,6 +56,13 @@ def state(refund):
 
 def kinds():
     return list(Event.objects.order_by("pk").values_list("kind", flat=True))
+
+
+def dispute_of(purchase, **changes):
+    payment = purchase.payments.get()
+    row = {"store": purchase.store, "account": payment.account, "livemode": False, "gateway_dispute_id": "dp_1", "kind": "formal"}
+    row |= {"status": "x", "amount_minor": 1, "counted_minor": 1, "currency": "EUR", "opened_at": NOW, "told_at": NOW, **changes}
+    return Dispute.objects.create(payment=payment, **row)
 
 
 def account_of(account):
@@ -165,10 +173,23 @@ def test_what_was_sent_is_not_paid_by_hand(refund, gateway, misbehaviour):
     assert state(refund) == before
 
 
-def test_what_the_machine_tried_even_in_vain_is_not_paid_by_hand(refund, gateway):
+def test_what_the_machine_surely_tried_in_vain_may_be_paid_by_hand_and_is_never_sent_then(refund, gateway):
     gateway.script("refused_connection")
     drive_refunds()
     assert state(refund) == RefundState.RESERVED
+
+    pay(claim(refund))
+    with clock.travel(timedelta(days=1)):
+        drive_refunds()
+
+    assert state(refund) == RefundState.MANUAL_PAID and not gateway.sent
+
+
+def test_what_may_have_been_sent_is_not_paid_by_hand_after_a_refused_connection(refund, gateway):
+    gateway.script("timeout_before_commit", "refused_connection")
+    drive_refunds()
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
 
     with pytest.raises(WrongState, match="after its “no” you can pay by hand"):
         claim(refund)
@@ -207,9 +228,17 @@ def test_what_must_not_be_paid_by_hand_is_refused_and_says_why(refund, changes, 
 def test_a_payment_with_trouble_is_not_paid_by_hand(request, purchase, changes, why, which):
     refund = request.getfixturevalue(which)
     purchase.payments.update(**changes)
+    dispute_of(purchase)
 
     with pytest.raises(WrongState, match=why):
         claim(refund)
+
+
+def test_what_is_left_after_a_lost_dispute_may_be_paid_by_hand(refund, purchase):
+    purchase.payments.update(disputed_minor=1, captured_minor=1821)
+    dispute_of(purchase, outcome=DisputeOutcome.LOST)
+
+    assert claim(refund).state == RefundState.MANUAL_CLAIMED
 
 
 def test_only_one_claims(refund):

@@ -11,9 +11,11 @@ from datetime import timedelta
 
 import pytest
 
+from refund_plugin import clock
 from refund_plugin.actor import Action
-from refund_plugin.errors import InvalidInput
+from refund_plugin.errors import InvalidInput, WrongState
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.services import default_account
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.ledger.journal import as_csv
 from refund_plugin.refunds.manual import worklist
@@ -22,7 +24,10 @@ from refund_plugin.refunds.manual.services import claim_by_hand, give_proof
 from refund_plugin.refunds.manual.worklist import check_list, export, record_list, waiting
 from refund_plugin.refunds.models import AttemptPurpose, Refund
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.reconcile.services import advance_run, start_run
+from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
+from refund_plugin.staff.presenting import may_retry
 from tests.commands.helpers import run
 from tests.factories import NOW, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
@@ -84,9 +89,9 @@ def test_a_claimed_list_belongs_to_its_person_and_the_machine_pays_none_of_it(re
     assert len(listed(COLLEAGUE, claim=False)) == 3
 
 
-def test_what_failed_is_listed_by_its_successor_and_what_was_tried_is_not_listed(refunds, gateway):
+def test_what_failed_is_listed_by_its_successor_and_what_may_have_been_sent_is_not_listed(refunds, gateway):
     record_answer(refund_id=refunds[0].pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id="re_1"), now=NOW)
-    Refund.objects.filter(pk=refunds[1].pk).update(attempt_count=1)
+    Refund.objects.filter(pk=refunds[1].pk).update(maybe_executed=True)
 
     rows = listed()
 
@@ -255,6 +260,39 @@ def test_after_a_restore_everything_unfinished_is_looked_up_before_it_is_sent(re
     drive_refunds()
     refund = Refund.objects.get(pk=refunds[1].pk)
     assert refund.attempts.first().purpose == AttemptPurpose.LIST
+
+
+def test_after_a_restore_what_failed_is_sent_again_only_when_the_whole_listing_was_read(refunds, gateway):
+    failed = refunds[0]
+    record_answer(refund_id=failed.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id="re_1"), now=NOW)
+    cut_off = start_run(account=default_account())
+    assert list_before_sending() == 3
+
+    for act in (
+        lambda: retry_refund(refund_id=failed.pk, by=CLERK, reason="Again.", now=NOW),
+        lambda: claim_by_hand(refund_id=failed.pk, by=CLERK, now=NOW),
+    ):
+        with pytest.raises(WrongState, match="restored from a backup"):
+            act()
+    assert not may_retry(Refund.objects.get(pk=failed.pk))
+
+    run = start_run(account=default_account())
+    assert run != cut_off  # that one had read pages that the backup was not there for
+    while advance_run(run.pk, now=clock.now()):
+        pass
+    assert retry_refund(refund_id=failed.pk, by=CLERK, reason="Again.", now=NOW).state == RefundState.RESERVED
+    assert Refund.objects.get(pk=refunds[1].pk).list_first  # what was not sent is looked up by itself
+
+
+def test_after_a_restore_no_successor_follows_by_itself_what_is_absent(refunds, gateway):
+    gateway.script(*["timeout_before_commit"] * 3)
+    drive_refunds()
+    list_before_sending()
+    for minutes in (0, 11):
+        with clock.travel(timedelta(hours=21, minutes=minutes)):
+            drive_refunds()
+
+    assert states() == {RefundState.FAILED} and Refund.objects.count() == 3 and not gateway.sent
 
 
 def test_with_nothing_unfinished_the_command_says_what_comes_next(db):
