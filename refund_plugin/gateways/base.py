@@ -164,6 +164,10 @@ class Gateway(ABC):
         """Record a credit note for a refund that was already made; moves no money."""
         return NOT_SUPPORTED
 
+    def void_credit_note(self, credit_note_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """Take a credit note back; SUCCEEDED also when it was void before, DEFINITIVE_NO when the gateway lets it stand."""
+        return NOT_SUPPORTED
+
     def make_test_payment(self, amount: Money, *, key: str) -> str | GatewayAnswer:
         """Pay `amount` with a test card and return the payment's id; for the self-test.
 

@@ -5,9 +5,8 @@ It keeps the same promises as a real one (the shared conformance test proves it)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Literal
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from refund_plugin.gateways.base import (
 )
 from refund_plugin.gateways.burning import burn_key
 from refund_plugin.gateways.facts import DisputePage, WebhookDispute
+from refund_plugin.gateways.memory_ledger import Ledger, MemoryPayment, MemoryRefund
 from refund_plugin.gateways.sales import CreditNote, Sale, SaleKind, SalePage, SubscriptionState
 from refund_plugin.money import Money
 
@@ -52,42 +52,6 @@ _NOT_EXECUTING: dict[Misbehaviour, GatewayAnswer] = {
 _TAKES_MONEY = (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
 
 
-@dataclass(slots=True)
-class _Payment:
-    captured: Money
-    is_captured: bool
-    created: datetime
-    is_canceled: bool = False
-    disputed: bool = False
-    dispute_stops: bool = False
-
-
-@dataclass(slots=True)
-class _Refund:
-    """`command` is None for a refund that was made past us."""
-
-    gateway_payment_id: str
-    command: RefundCommand | None
-    answer: GatewayAnswer
-    amount: Money
-    created: datetime
-    hidden: bool = False
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What the provider would know; refunds by their id, and the first answer to every idempotency key."""
-
-    payments: dict[str, _Payment] = field(default_factory=dict)
-    refunds: dict[str, _Refund] = field(default_factory=dict)
-    keys: dict[str, tuple[RefundCommand, GatewayAnswer]] = field(default_factory=dict)
-    sales: dict[str, Sale] = field(default_factory=dict)
-    subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
-    credit_notes: dict[str, tuple[str, str, Money]] = field(default_factory=dict)
-    lag: timedelta = timedelta()
-    lock: Lock = field(default_factory=Lock)
-
-
 _ledgers: dict[str, Ledger] = {}
 
 
@@ -110,7 +74,7 @@ class MemoryGateway(Gateway):
 
     def add_payment(self, gateway_payment_id: str, captured: Money, *, is_captured: bool = True) -> None:
         """Let a payment exist that can be refunded, or canceled while it is not captured."""
-        self._ledger.payments[gateway_payment_id] = _Payment(captured, is_captured, clock.now())
+        self._ledger.payments[gateway_payment_id] = MemoryPayment(captured, is_captured, clock.now())
 
     def capture(self, gateway_payment_id: str) -> None:
         """Capture an authorised payment."""
@@ -302,10 +266,19 @@ class MemoryGateway(Gateway):
             number = list(self._ledger.credit_notes).index(idempotency_key) + 1
         return CreditNote(credit_note_id=f"memory_credit_note_{number}", number=f"CN-{number}")
 
+    def void_credit_note(self, credit_note_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """See `Gateway.void_credit_note`."""
+        refuse_inside_transaction()
+        with self._ledger.lock:
+            if credit_note_id not in {f"memory_credit_note_{number}" for number in range(1, len(self._ledger.credit_notes) + 1)}:
+                return _refusal("resource_missing")
+            self._ledger.voided_notes.add(credit_note_id)
+        return GatewayAnswer(kind=AnswerKind.SUCCEEDED)
+
     def make_test_payment(self, amount: Money, *, key: str) -> str | GatewayAnswer:
         """See `Gateway.make_test_payment`; nothing here is live."""
         refuse_inside_transaction()
-        self._ledger.payments.setdefault(f"memory_payment_{key}", _Payment(amount, True, clock.now()))
+        self._ledger.payments.setdefault(f"memory_payment_{key}", MemoryPayment(amount, True, clock.now()))
         return f"memory_payment_{key}"
 
     def _once(self, command: RefundCommand, misbehaviour: Misbehaviour | None) -> GatewayAnswer:
@@ -345,10 +318,10 @@ class MemoryGateway(Gateway):
 
     def _book(self, gateway_payment_id: str, command: RefundCommand | None, amount: Money, kind: AnswerKind) -> GatewayAnswer:
         answer = GatewayAnswer(kind=kind, gateway_refund_id=f"memory_{len(self._ledger.refunds) + 1}", amount=amount)
-        self._ledger.refunds[answer.gateway_refund_id] = _Refund(gateway_payment_id, command, answer, amount, clock.now())
+        self._ledger.refunds[answer.gateway_refund_id] = MemoryRefund(gateway_payment_id, command, answer, amount, clock.now())
         return answer
 
-    def _listed(self, gateway_payment_id: str) -> list[_Refund]:
+    def _listed(self, gateway_payment_id: str) -> list[MemoryRefund]:
         """Return what a listing shows now, newest first."""
         until = clock.now() - self._ledger.lag
         with self._ledger.lock:
@@ -372,11 +345,11 @@ def _refusal(code: str) -> GatewayAnswer:
     return GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code=code)
 
 
-def _canceled(gateway_payment_id: str, payment: _Payment) -> GatewayAnswer:
+def _canceled(gateway_payment_id: str, payment: MemoryPayment) -> GatewayAnswer:
     return GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=canceled_id(gateway_payment_id), amount=payment.captured)
 
 
-def _dispute(gateway_payment_id: str, payment: _Payment) -> WebhookDispute:
+def _dispute(gateway_payment_id: str, payment: MemoryPayment) -> WebhookDispute:
     return WebhookDispute(
         event_id="",
         event_type="",
@@ -396,7 +369,7 @@ def _dispute(gateway_payment_id: str, payment: _Payment) -> WebhookDispute:
     )
 
 
-def _as_listed(refund: _Refund) -> ListedRefund:
+def _as_listed(refund: MemoryRefund) -> ListedRefund:
     command = refund.command
     return ListedRefund(
         gateway_refund_id=refund.answer.gateway_refund_id,

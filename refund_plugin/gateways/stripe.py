@@ -196,6 +196,10 @@ class StripeGateway(Gateway):
             invoice_id=invoice_id, gateway_refund_id=gateway_refund_id, amount=amount, idempotency_key=idempotency_key
         )
 
+    def void_credit_note(self, credit_note_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """See `Gateway.void_credit_note`."""
+        return self._sales.void_credit_note(credit_note_id, idempotency_key=idempotency_key)
+
     def make_test_payment(self, amount: Money, *, key: str) -> str | GatewayAnswer:
         """Pay with Stripe's test card; see `Gateway.make_test_payment`."""
         if self.livemode:

@@ -98,6 +98,16 @@ class StripeSales:
             lambda note: CreditNote(credit_note_id=note.id, number=note.number),
         )
 
+    def void_credit_note(self, credit_note_id: str, *, idempotency_key: str) -> GatewayAnswer:
+        """See `Gateway.void_credit_note`. Source: docs.stripe.com/api/credit_notes/void: only while the invoice is open."""
+        options = stripe.RequestOptions(idempotency_key=idempotency_key)
+        answer = ask(lambda: self._credit_notes.void_credit_note(credit_note_id, options=options), _answer_to_void)
+        if answer.kind != AnswerKind.DEFINITIVE_NO:
+            return answer
+        # refused: perhaps because somebody has voided it before, which is what was wanted
+        now = look(lambda: self._credit_notes.retrieve(credit_note_id), _answer_to_void)
+        return now if now.kind == AnswerKind.SUCCEEDED else answer
+
     def _session(self, session_id: str) -> Sale | GatewayAnswer:
         expand = ["line_items.data.price.product", "line_items.data.taxes"]
         found = self._sessions.retrieve(session_id, {"expand": expand})
@@ -290,6 +300,13 @@ def _answer_to_end(state: SubscriptionState) -> GatewayAnswer:
     raw = {"id": state.subscription_id, "object": "subscription", "status": state.status}
     if not state.is_ended:
         return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="not_ended", raw=raw)
+    return GatewayAnswer(kind=AnswerKind.SUCCEEDED, raw=raw)
+
+
+def _answer_to_void(note: stripe.CreditNote) -> GatewayAnswer:
+    raw = {"id": note.id, "object": "credit_note", "status": note.status}
+    if note.status != "void":
+        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="not_void", raw=raw)
     return GatewayAnswer(kind=AnswerKind.SUCCEEDED, raw=raw)
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from refund_plugin.conf import settings
@@ -67,7 +68,7 @@ def record_sale(*, store: Store, account: GatewayAccount, sale: Sale, now: datet
         Store.objects.select_for_update(no_key=no_key).get(pk=store.pk)
         known = _purchase_with(account, sale)
         if known is not None:
-            _ask_for_history(account, sale, now=now)
+            _ask_for_history(account, sale)
         if known is None:
             number = data.number if _is_free(store, data.number) else sale.payments[0].gateway_payment_id
         elif _is_made_from(known, sale.source_id):
@@ -101,12 +102,12 @@ def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
     return found.purchase if found is not None else None
 
 
-def _ask_for_history(account: GatewayAccount, sale: Sale, *, now: datetime) -> None:
+def _ask_for_history(account: GatewayAccount, sale: Sale) -> None:
     """Let the gateway be asked about payments of which it refunded or disputed something, and we know of nothing."""
     names = [payment.gateway_payment_id for payment in sale.payments if payment.has_history]
     if names:
         untouched = Payment.objects.filter(held_minor=0, gone_minor=0, disputed_minor=0, history_due_at__isnull=True)
-        untouched.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names).update(history_due_at=now)
+        untouched.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names).update(history_due_at=Now())
 
 
 def _is_made_from(purchase: Purchase, source_id: str) -> bool:

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.db.models import ProtectedError, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from refund_plugin.errors import InvalidInput, Required, WrongState
@@ -322,7 +323,7 @@ def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData, no
         livemode=livemode,
         gateway_payment_id=gateway_payment_id,
         currency=purchase.currency,
-        history_due_at=now if (is_old if payment.has_history is None else payment.has_history) else None,
+        history_due_at=Now() if (is_old if payment.has_history is None else payment.has_history) else None,
         **_payment_fields(payment),
     )
 

@@ -23,6 +23,7 @@ def register() -> None:
     duties.register_duty("end_subscriptions", subscriptions.drive_ends)
     duties.register_duty("refund_renewals", renewals.refund_renewals, every_seconds=renewals.EVERY_SECONDS)
     duties.register_duty("invoice_notes", invoice_notes.record_notes)
+    subscribe(invoice_notes.NAME, invoice_notes.KINDS, invoice_notes.on_event)
     subscribe(access.NAME, access.KINDS, access.on_event)
     duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)
     subscribe(credit_notes.NAME, credit_notes.KINDS, credit_notes.on_event)

@@ -137,6 +137,10 @@ class OrderBookConformance:
         assert isinstance(state, PaymentState)
         assert state.refunded == Money(600, "EUR")
 
+    def test_an_unknown_credit_note_cannot_be_voided(self, rig: OrderBookRig) -> None:
+        answer = rig.gateway.void_credit_note("cn_unknown", idempotency_key="void")
+        assert (answer.kind, answer.code) == (AnswerKind.DEFINITIVE_NO, "resource_missing")
+
     @pytest.mark.django_db
     def test_no_sale_is_read_while_a_transaction_is_open(self, rig: OrderBookRig) -> None:
         sold = rig.sell_ebooks()

@@ -64,6 +64,8 @@ class PlainGateway(Gateway):
         lambda gateway: gateway.record_credit_note(
             invoice_id="invoice", gateway_refund_id="refund", amount=Money(1, "EUR"), idempotency_key="key"
         ),
+        lambda gateway: gateway.void_credit_note("note", idempotency_key="key"),
+        lambda gateway: gateway.list_disputes(),
         lambda gateway: gateway.make_test_payment(Money(1, "EUR"), key="key"),
     ],
 )

@@ -416,6 +416,18 @@ def test_a_credit_note_links_the_refund_and_asks_for_no_other(stub: Stub, gatewa
     }
 
 
+def test_a_credit_note_that_was_voided_or_is_void_already_is_void(stub: Stub, gateway: StripeGateway) -> None:
+    stub.answers["POST /v1/credit_notes/cn_1/void"] = {"id": "cn_1", "object": "credit_note", "status": "void"}
+    assert gateway.void_credit_note("cn_1", idempotency_key="void-1").kind == AnswerKind.SUCCEEDED
+    stub.answers["GET /v1/credit_notes/cn_2"] = {"id": "cn_2", "object": "credit_note", "status": "void"}
+    assert gateway.void_credit_note("cn_2", idempotency_key="void-2").kind == AnswerKind.SUCCEEDED
+
+
+def test_a_credit_note_that_stripe_lets_stand_is_refused_for_good(stub: Stub, gateway: StripeGateway) -> None:
+    stub.answers["GET /v1/credit_notes/cn_1"] = {"id": "cn_1", "object": "credit_note", "status": "issued"}
+    assert gateway.void_credit_note("cn_1", idempotency_key="void-1").kind == AnswerKind.DEFINITIVE_NO
+
+
 def test_a_test_payment_is_never_made_in_live_mode(stub: Stub) -> None:
     live = StripeGateway("sk_live_1", api_base=stub.url, livemode=True)
     with pytest.raises(ValueError, match="live"):

@@ -20,7 +20,9 @@ from refund_plugin.orders.data import LineData, PaymentData, PurchaseData
 from refund_plugin.orders.models import Purchase
 from refund_plugin.orders.services import record_purchase
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.models import Alert, RefundRequest
+from refund_plugin.refunds.models import Alert, Refund, RefundRequest
+from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.subscriptions.invoice_notes import record_notes
@@ -331,6 +333,117 @@ def test_a_credit_note_that_is_refused_is_staffs_matter_and_not_the_moneys(gatew
     assert only_refund(request).state == "succeeded"
     with clock.travel(timedelta(days=1)):
         assert record_notes(NOW) == 0
+
+
+LETS_STAND = GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="invalid_request_error", message="The invoice is not open")
+
+
+def bounce(gateway: MemoryGateway) -> Refund:
+    """Refund a plan, record its credit note, and let the bank return the money."""
+    request = ask(buy(gateway))
+    drive_ends(NOW)
+    drive_refunds()
+    record_notes(NOW)
+    refund = only_refund(request)
+    assert InvoiceNote.objects.get().gateway_note_id == "memory_credit_note_1"
+    failed = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id, amount=refund.amount, code="declined")
+    gateway.settle(refund.gateway_refund_id, AnswerKind.FAILED)
+    record_answer(refund_id=refund.pk, answer=failed, now=NOW)
+    deliver_due()
+    return refund
+
+
+def pay_again(failed: Refund, gateway: MemoryGateway) -> Refund:
+    successor = retry_refund(refund_id=failed.pk, by=CLERK, reason="another try", now=NOW)
+    drive_refunds()
+    record_notes(NOW)
+    successor.refresh_from_db()
+    assert successor.state == "succeeded"
+    return successor
+
+
+def test_a_credit_note_is_voided_when_the_bank_returns_the_money_and_the_next_try_gets_its_own(gateway: MemoryGateway) -> None:
+    failed = bounce(gateway)
+    record_notes(NOW)
+    assert gateway._ledger.voided_notes == {"memory_credit_note_1"}
+    assert record_notes(NOW) == 0
+
+    successor = pay_again(failed, gateway)
+    assert successor.invoice_note.gateway_note_id == "memory_credit_note_2"
+    assert not Alert.objects.filter(kind__startswith="invoice_note").exists()
+
+
+def test_voiding_is_tried_again_until_there_is_an_answer(gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = answer_with(monkeypatch, gateway, "void_credit_note", SILENCE)
+    bounce(gateway)
+    assert (record_notes(NOW), record_notes(NOW)) == (1, 0)
+    with clock.travel(timedelta(minutes=2)):
+        assert (record_notes(NOW), record_notes(NOW)) == (1, 0)
+    assert len(calls) == 2
+    assert gateway._ledger.voided_notes == {"memory_credit_note_1"}
+
+
+def test_a_credit_note_that_the_gateway_lets_stand_is_told_and_passes_to_the_next_try(
+    gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(monkeypatch, gateway, "void_credit_note", LETS_STAND)
+    failed = bounce(gateway)
+    record_notes(NOW)
+    alert = Alert.objects.get(kind="invoice_note_stands")
+    assert "CN-1" in alert.why
+    assert "in_F-1" in alert.why
+
+    successor = pay_again(failed, gateway)
+    assert (successor.invoice_note.number, len(gateway._ledger.credit_notes)) == ("CN-1", 1), "the invoice is not credited twice"
+    assert record_notes(NOW) == 0
+
+
+def test_a_refund_that_fails_while_its_credit_note_is_recorded_has_it_voided(
+    gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask(buy(gateway))
+    drive_ends(NOW)
+    drive_refunds()
+    refund, real = only_refund(request), gateway.record_credit_note
+
+    def record_late(**arguments: Any) -> Any:
+        note = real(**arguments)
+        failed = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id, amount=refund.amount)
+        record_answer(refund_id=refund.pk, answer=failed, now=NOW)
+        deliver_due()
+        return note
+
+    monkeypatch.setattr(gateway, "record_credit_note", record_late)
+    record_notes(NOW)
+    record_notes(NOW)
+    assert gateway._ledger.voided_notes == {"memory_credit_note_1"}
+
+
+def test_an_end_that_is_dropped_in_the_same_moment_is_wanted_anew(gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel_request(request_id=ask(buy(gateway)).pk, by=CLERK, now=NOW)
+    manager, real = SubscriptionEnd.objects, SubscriptionEnd.objects.bulk_create
+    drops = iter([True])
+
+    def insert_and_be_dropped(*args: Any, **arguments: Any) -> Any:
+        found = real(*args, **arguments)
+        if next(drops, False):  # what another worker does that cannot see our refund yet
+            SubscriptionEnd.objects.filter(state=EndState.WANTED).update(state=EndState.DROPPED)
+        return found
+
+    monkeypatch.setattr(manager, "bulk_create", insert_and_be_dropped)
+    again = ask(Purchase.objects.get())
+    assert sorted(SubscriptionEnd.objects.values_list("state", flat=True)) == [EndState.DROPPED, EndState.WANTED]
+    drive_ends(NOW)
+    drive_refunds()
+    assert only_refund(again).state == "succeeded"
+
+
+def test_a_clock_that_is_ahead_hides_no_renewal(gateway: MemoryGateway) -> None:
+    now = clock.database_now()
+    plan = replace(PLAN, term_start=now - timedelta(days=10), term_end=now + timedelta(days=20))
+    ask(buy(gateway, plan, paid_at=now - timedelta(days=10)), now=now + timedelta(hours=1))
+    end = SubscriptionEnd.objects.get()
+    assert now <= end.quoted_at < now + timedelta(minutes=30)
 
 
 def test_a_refund_that_is_taken_back_gets_no_credit_note(gateway: MemoryGateway) -> None:

@@ -143,6 +143,18 @@ def retrieve_credit_note(call: Call, note_id: str) -> Object:
     return call.one("credit_note", note_id)
 
 
+def void_credit_note(call: Call, note_id: str) -> Object:
+    """POST /v1/credit_notes/:id/void: only while the invoice is open, and those of the sandbox are paid."""
+    call.params.finish()
+    note = call.find("credit_note", note_id)
+    invoice = call.find("invoice", note["invoice"])
+    if invoice["status"] != "open":
+        raise _refused("You can only void a credit note if the associated invoice is open.", "id")
+    note["status"], note["voided_at"] = "void", int(call.clock.now())
+    call.store.update(call.account, note)
+    return note
+
+
 def list_credit_notes(call: Call) -> Object:
     """GET /v1/credit_notes."""
     return call.many("credit_note", filters=("customer", "invoice"))

@@ -60,6 +60,7 @@ _ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", "/v1/credit_notes", billing.create_credit_note),
     ("GET", "/v1/credit_notes", billing.list_credit_notes),
     ("GET", f"/v1/credit_notes/{_ID}", billing.retrieve_credit_note),
+    ("POST", f"/v1/credit_notes/{_ID}/void", billing.void_credit_note),
     ("GET", "/v1/events", events.list_all),
     ("GET", f"/v1/events/{_ID}", events.retrieve),
 )

@@ -24,7 +24,8 @@ class EndState(models.TextChoices):
 class SubscriptionEnd(models.Model):
     """A subscription whose remaining term is given back. Its refunds wait until the gateway has confirmed that it ended.
 
-    `quoted_at` is the moment for which the amount was quoted; what the gateway charges from then on is given back in full.
+    `quoted_at` is the moment for which the amount was quoted, by the earlier of the application's and the database's clock; what
+    the gateway charges from then on is given back in full.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -57,7 +58,10 @@ class SubscriptionEnd(models.Model):
 
 
 class InvoiceNote(models.Model):
-    """A credit note that the gateway should record on its own invoice, once the refund has succeeded."""
+    """A credit note that the gateway should record on its own invoice once the refund has succeeded, and void if it fails later.
+
+    One that stands at the gateway has its id here. A refund's successor takes it over, because the customer still gets the money.
+    """
 
     refund = models.OneToOneField(Refund, models.PROTECT, related_name="invoice_note")
     gateway_note_id = models.CharField(max_length=255, blank=True)

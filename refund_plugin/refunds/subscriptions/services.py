@@ -41,6 +41,7 @@ LEASE_SECONDS = 60
 RETRY_SECONDS = (2, 10, 60, 300, 900)
 ATTEMPTS_FOR_ALERT = 6
 BATCH = 100
+RACES = 5
 NOT_ENDED = "the gateway does not end the subscription: end it there, then the refund goes out"
 
 
@@ -64,9 +65,27 @@ def do_follow(refunds: Sequence[Refund], grants: Sequence[LineGrant], decision: 
             continue
         waiting = [refund.pk for refund in subscribed if refund.payment.subscription_id == subscription_id]
         Refund.objects.filter(pk__in=waiting).update(waits_for=WaitsFor.SUBSCRIPTION)
-        end = SubscriptionEnd(account_id=account_id, subscription_id=subscription_id, payment=payment, quoted_at=now, due_at=Now())
-        SubscriptionEnd.objects.bulk_create([end], ignore_conflicts=True)  # two purchases may wait for one end
+        _want_end(payment, now=now)
         doorbell.ring(END)
+
+
+def _want_end(payment: Payment, *, now: datetime) -> None:
+    """Let a subscription be ended; two purchases may wait for one end.
+
+    The row is touched after it was inserted or found: then nobody can drop it any more before our refunds can be seen. Had
+    somebody dropped it in the same moment, there would be none to touch, and it is wanted anew.
+    """
+    wanted = SubscriptionEnd.objects.filter(account=payment.account_id, subscription_id=payment.subscription_id, state=EndState.WANTED)
+    # what is charged later is a renewal that slipped in: a clock of ours that is ahead must not hide one
+    quoted_at = min(now, clock.database_now())
+    for _race in range(RACES):
+        end = SubscriptionEnd(
+            account_id=payment.account_id, subscription_id=payment.subscription_id, payment=payment, quoted_at=quoted_at, due_at=Now()
+        )
+        SubscriptionEnd.objects.bulk_create([end], ignore_conflicts=True)
+        if wanted.update(due_at=Now()):
+            return
+    raise RuntimeError(f"the end of {payment.subscription_id} was dropped {RACES} times while it was wanted")
 
 
 def _give_back_the_term(grants: Sequence[LineGrant], decision: Decision, now: datetime) -> bool:
