@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import getpass
 
-from django.core.management.base import CommandError
-
 from refund_plugin.actor import Actor, ActorKind
+from refund_plugin.management.stores import find_store
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import ensure_default_store
 
@@ -28,8 +27,4 @@ def store_named(slug: str | None) -> Store:
     """
     if not slug:
         return ensure_default_store()
-    store = Store.objects.filter(slug=slug).first()
-    if store is None:
-        known = ", ".join(Store.objects.order_by("slug").values_list("slug", flat=True))
-        raise CommandError(f"There is no store “{slug}”. Known stores: {known}.")
-    return store
+    return find_store(slug)

@@ -33,6 +33,7 @@ from refund_plugin.staff.automatic_forms import AutomaticForm, PauseForm, Releas
 from refund_plugin.staff.automatic_history import told_history
 from refund_plugin.staff.permissions import policy
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.queries import customer_stores
 from refund_plugin.stores.services import ensure_default_store
 
 AGREEMENT_DAYS = 30
@@ -60,7 +61,7 @@ class AutomaticMixin(PermissionCheckedMixin, WagtailAdminTemplateMixin):
     def store(self) -> Store:
         """The store."""
         slug = self.request.GET.get("store")
-        return get_object_or_404(Store, slug=slug) if slug else ensure_default_store()
+        return get_object_or_404(customer_stores(), slug=slug) if slug else ensure_default_store()
 
     @cached_property
     def brake(self) -> AutomaticMoney:
@@ -136,7 +137,7 @@ class AutomaticView(AutomaticMixin, TemplateView):
         found = meters(brake, self.currencies, clock.database_now())
         return super().get_context_data(
             store=self.store,
-            stores=[(store, f"{reverse('refund_automatic:index')}?store={store.slug}") for store in Store.objects.order_by("name")],
+            stores=[(store, f"{reverse('refund_automatic:index')}?store={store.slug}") for store in customer_stores()],
             brake=brake,
             paused=brake.is_paused(now),
             form=form,

@@ -31,7 +31,7 @@ from refund_plugin.refunds.ledger.queries import account_totals, credit_note, cr
 from refund_plugin.refunds.ledger.verify import ALERT_KIND
 from refund_plugin.refunds.models import Alert
 from refund_plugin.staff.permissions import policy
-from refund_plugin.stores.models import Store
+from refund_plugin.stores.queries import customer_stores
 
 
 class PeriodForm(forms.Form):
@@ -40,7 +40,7 @@ class PeriodForm(forms.Form):
     first = forms.DateField(label=gettext_lazy("From"), widget=AdminDateInput)
     last = forms.DateField(label=gettext_lazy("To"), widget=AdminDateInput)
     store = forms.ModelChoiceField(
-        label=gettext_lazy("Store"), queryset=Store.objects.order_by("name"), required=False, empty_label=gettext_lazy("All stores")
+        label=gettext_lazy("Store"), queryset=customer_stores(), required=False, empty_label=gettext_lazy("All stores")
     )
 
     def clean(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from refund_plugin.money import EXPONENTS
 from refund_plugin.refunds.models import RefundRequest, RequestReason
 from refund_plugin.refunds.queries import money_needs_person, needs_person
 from refund_plugin.refunds.states import RequestState
-from refund_plugin.stores.models import Store
+from refund_plugin.stores.queries import customer_stores
 
 DEFAULT_SHOW = "needs_person"
 SHOW_CHOICES = [
@@ -56,7 +56,7 @@ class QueueFilterSet(WagtailFilterSet):
     amount_from = django_filters.NumberFilter(label=_("Amount from"), method="filter_amount_from", min_value=0)
     amount_to = django_filters.NumberFilter(label=_("Amount to"), method="filter_amount_to", min_value=0)
     store = django_filters.ModelChoiceFilter(
-        label=_("Store"), queryset=Store.objects.order_by("name"), empty_label=_("All stores"), widget=forms.RadioSelect
+        label=_("Store"), queryset=customer_stores(), empty_label=_("All stores"), widget=forms.RadioSelect
     )
 
     class Meta:

@@ -159,8 +159,11 @@ def _headline(quote: Quote, formatter: Formatter) -> str:
         return _("You can get up to %(amount)s back") % {"amount": formatter.money(quote.total)}
     if any(line.askable for line in quote.lines):
         return _("A person decides about this purchase")
-    if all(line.verdict.reason == Reason.ALREADY_REFUNDED for line in quote.lines):
+    refunded = [line.verdict.reason == Reason.ALREADY_REFUNDED for line in quote.lines]
+    if all(refunded):
         return _("This was already refunded, or is on its way to you")
+    if any(refunded):
+        return _("What can be refunded was already refunded, or is on its way to you")
     return _("Our policy does not refund this purchase")
 
 

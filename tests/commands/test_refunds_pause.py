@@ -41,7 +41,6 @@ def test_resuming_ends_it_and_twice_is_refused():
         (("--hours", "1e300", "--why", "Why."), "a number such as"),
         (("--hours", "nan", "--why", "Why."), "a number such as"),
         (("--hours", "1", "--why", " "), "Write why"),
-        (("--hours", "1", "--why", "Why.", "--store", "nowhere"), "Known stores"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_what_would_do(arguments, told):
@@ -49,3 +48,10 @@ def test_what_cannot_be_done_is_refused_with_what_would_do(arguments, told):
     ran = run("refunds_pause", *arguments)
     assert ran.code == 1 and told in ran.err
     assert not AutomaticMoney.objects.filter(paused_until__isnull=False).exists()
+
+
+def test_an_unknown_store_is_wrong_usage():
+    ensure_default_store()
+    ran = run("refunds_pause", "--hours", "1", "--why", "Why.", "--store", "nowhere")
+    assert ran.code == 2
+    assert "Known stores: default." in ran.err

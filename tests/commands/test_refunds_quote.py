@@ -44,6 +44,11 @@ def test_an_unknown_order_and_a_wrong_address_end_alike():
     assert "order number" in unknown.err
 
 
+def test_an_unknown_store_is_named_with_those_there_are():
+    ran = run("refunds_quote", "1042", "--email", "ada@example.com", "--store", "nowhere")
+    assert (ran.code, "Known stores: default." in ran.err) == (2, True)
+
+
 def test_a_missing_address_is_wrong_usage(capsys):
     assert run("refunds_quote", "1042").code == 2
     assert "--email" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from refund_plugin.money import Money
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.reconcile.models import ReconciliationRun, RunState
+from refund_plugin.refunds.reconcile.services import start_run
 from tests.factories import make_purchase
 from tests.refunds.conftest import gateway, policy  # noqa: F401
 from tests.refunds.helpers import ask
@@ -48,7 +49,28 @@ def test_the_reading_may_be_left_to_the_workers(policy, gateway):  # noqa: F811
     assert ReconciliationRun.objects.get().state == RunState.RUNNING
 
 
-@pytest.mark.parametrize("arguments", [["--account", "nobody"], ["--since", "yesterday"]])
+def test_a_day_that_was_asked_for_is_read_anew_though_a_run_is_half_way(policy, gateway):  # noqa: F811
+    payment = make_purchase().payments.get()
+    gateway.refund_externally(payment.gateway_payment_id, Money(300, "EUR"))
+    old = start_run(account=payment.account)
+    # as in a backup made after the newest page was read: what was refunded since is not on the pages that are left
+    newest = gateway.list_refunds().items[0].answer.gateway_refund_id
+    ReconciliationRun.objects.filter(pk=old.pk).update(cursor=newest, pages=1)
+    gateway.refund_externally(payment.gateway_payment_id, Money(200, "EUR"))
+    assert "2 external" in run("--since", "2026-01-01")
+    payment.refresh_from_db()
+    assert payment.gone_minor == 500
+    old.refresh_from_db()
+    assert old.state == RunState.DONE
+
+
+def test_a_day_cannot_be_left_to_the_workers_while_they_read_something_else(policy, gateway):  # noqa: F811
+    start_run(account=make_purchase().payments.get().account)
+    with pytest.raises(CommandError, match="under way and reads something else"):
+        run("--since", "2026-01-01", "--no-wait")
+
+
+@pytest.mark.parametrize("arguments", [["--account", "nobody"], ["--since", "yesterday"], ["--since", "2999-01-01"]])
 def test_wrong_usage_starts_nothing(policy, gateway, arguments):  # noqa: F811
     with pytest.raises(CommandError) as error:
         run(*arguments)

@@ -16,6 +16,7 @@ from refund_plugin.refunds.models import Alert, Refund
 from refund_plugin.refunds.queries import queue_counts, staff_queue
 from refund_plugin.refunds.reconcile.models import SelfTest
 from refund_plugin.refunds.states import RefundState
+from refund_plugin.stores.queries import customer_stores
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,9 @@ def test_it_shows_in_no_list_no_books_and_no_mail(account):
     assert queue_counts().everything == 0
     assert not CreditNote.objects.exists()
     assert mail.outbox == []
+    assert "selftest" not in {store.slug for store in customer_stores()}
+    with pytest.raises(CommandError, match=r"Known stores: default\.$"):
+        call_command("refunds_verify", "--store", "nowhere")
 
 
 def test_a_gateway_that_refuses_the_refund_is_told_by_step_exit_code_and_alert(account, sandbox, monkeypatch):
@@ -72,4 +76,5 @@ def test_an_unknown_account_is_wrong_usage(account):
     with pytest.raises(CommandError) as error:
         run("--account", "nobody")
     assert error.value.returncode == 2
+    assert "Accounts in test mode: default." in str(error.value)
     assert not SelfTest.objects.exists()

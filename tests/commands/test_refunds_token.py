@@ -33,7 +33,7 @@ def test_a_token_belongs_to_the_named_store_and_ends_on_its_day():
 
 def test_an_unknown_store_is_told_with_the_known_ones():
     ran = run("refunds_token", "create", "erp", "--store", "nothing")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "default" in ran.err
     assert not ServiceToken.objects.exists()
 

@@ -18,6 +18,7 @@ from refund_plugin.refunds.ledger.verify import run_duty
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.people import staff_actor
 from refund_plugin.refunds.review import approve_request
+from refund_plugin.stores.models import Store
 from tests.factories import SALE, make_purchase
 from tests.refunds.helpers import ask
 
@@ -63,6 +64,11 @@ def test_the_page_sums_up_this_month_by_account(note, bookkeeper):
     assert "Owed to customers" in page
     assert "€18.20" in page
     assert "Nothing was booked" in bookkeeper.get(url("index", note), {"first": "2020-01-01", "last": "2020-01-31"}).content.decode()
+
+
+def test_the_store_of_self_tests_is_not_offered(note, bookkeeper):
+    Store.objects.create(slug="selftest", name="Self-test shop", timezone="UTC", is_internal=True)
+    assert "Self-test shop" not in bookkeeper.get(url("index", note)).content.decode()
 
 
 def test_a_period_that_ends_before_it_begins_is_refused(note, bookkeeper):

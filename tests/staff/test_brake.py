@@ -160,6 +160,12 @@ def test_each_store_has_its_own_dial(manager, store):
     assert other.pk != store.pk
 
 
+def test_the_store_of_self_tests_has_no_dial(manager, store):
+    Store.objects.create(slug="selftest", name="Self-test shop", timezone="UTC", is_internal=True)
+    assert "Self-test shop" not in manager.get(reverse(PAGE)).content.decode()
+    assert manager.get(f"{reverse(PAGE)}?store=selftest").status_code == 404
+
+
 def test_the_case_tells_why_the_brake_left_it_to_a_person(staff, store, generous, make_case):
     set_automatic(store=store, mode="automatic", limit_minor={}, ceilings=[Ceiling("EUR", Per.HOUR, 0)], by=SYSTEM, now=clock.now())
     html = staff.get(reverse("refund_cases:case", args=[make_case().pk])).content.decode()

@@ -177,6 +177,13 @@ def test_what_was_already_refunded_cannot_be_asked_again_and_leads_to_its_refund
     assert RefundRequest.objects.count() == 1
 
 
+def test_after_a_refund_the_rest_that_is_never_refunded_does_not_make_the_page_deny_it(client, policy):
+    purchase = buy(EBOOK, SALE)
+    client.post(purchase_page(purchase), form_data(open_page(client, purchase)))
+    again = soup(client.get(purchase_page(purchase)))
+    assert words(again, "h1") == "What can be refunded was already refunded, or is on its way to you"
+
+
 def test_a_line_the_policy_declines_shows_the_way_to_a_person(client, policy):
     purchase = buy(SALE)
     page = open_page(client, purchase)

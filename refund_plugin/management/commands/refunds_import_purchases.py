@@ -18,6 +18,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from refund_plugin import clock
 from refund_plugin.conf import settings
+from refund_plugin.management.stores import find_store
 from refund_plugin.orders.import_formats import UnreadableFile, read_csv, read_jsonl
 from refund_plugin.orders.importing import Rejected, Report, import_purchases
 from refund_plugin.stores.models import Store
@@ -90,11 +91,7 @@ class Command(BaseCommand):
     def _store(self, slug: str) -> Store:
         if slug in ("", settings().store):
             return ensure_default_store()
-        found = Store.objects.filter(slug=slug).first()
-        if found is None:
-            known = ", ".join(Store.objects.order_by("slug").values_list("slug", flat=True)) or "none"
-            raise CommandError(f'There is no store "{slug}". Known stores: {known}.')
-        return found
+        return find_store(slug)
 
     def _summarise(self, report: Report, rejected: Path, *, dry_run: bool, as_json: bool) -> None:
         if as_json:

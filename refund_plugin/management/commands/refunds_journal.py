@@ -46,6 +46,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, first: date, last: date, store: str | None, **options: Any) -> None:
         """Stream the journal."""
+        if last < first:
+            raise CommandError(f"--to {last} is before --from {first}.", returncode=2)
         owner = find_store(store) if store else None
         start, end = days(first, last, timezone=owner.timezone if owner else settings().zone)
         count = 0

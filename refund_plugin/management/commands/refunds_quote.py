@@ -13,6 +13,7 @@ from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.localize import Formatter, formatter_for
+from refund_plugin.management.stores import find_store
 from refund_plugin.orders.queries import find_purchase
 from refund_plugin.refunds.quote import Quote, QuoteLine, quote_purchase
 from refund_plugin.rules import LineExplanation, explain_line
@@ -42,8 +43,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, order: str, email: str, store: str | None, as_json: bool, **options: Any) -> None:
         """Print the quote."""
+        slug = find_store(store).slug if store else settings().store
         try:
-            purchase = find_purchase(store_slug=store or settings().store, number=order, email=email)
+            purchase = find_purchase(store_slug=slug, number=order, email=email)
             quote = quote_purchase(purchase=purchase, now=clock.now())
         except RefundPluginError as error:
             raise CommandError(str(error)) from error

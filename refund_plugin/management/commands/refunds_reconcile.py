@@ -20,7 +20,8 @@ EPILOG = """examples:
   manage.py refunds_reconcile --account default --since 2026-01-01
   manage.py refunds_reconcile --no-wait      (the workers do it)
 
-A run that is under way is joined. What the gateway tells and we did not know is recorded on the way.
+A run that is under way is joined; with --since it is read to its end first, and a run of its own follows, because the other
+one may have begun before a restore or reach less far back. What the gateway tells and we did not know is recorded on the way.
 
 exit codes:
   0 nothing differs, 1 something differs (each difference is named) or could not be read, 2 wrong usage
@@ -45,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, account: str | None, since: str | None, no_wait: bool, **options: Any) -> None:
         """Start or join the runs, read them to their end, and name what differs."""
         began = _day(since) if since else None
-        runs = [start_run(account=row, since=began, started_by="refunds_reconcile") for row in self._accounts(account)]
+        runs = [self._start(row, began, no_wait=no_wait) for row in self._accounts(account)]
         if no_wait:
             self.stdout.write("\n".join(f"{run.account.slug}: run {run.pk} is under way." for run in runs))
             return
@@ -74,6 +75,18 @@ class Command(BaseCommand):
             raise CommandError(f"There is no such gateway account. Configured: {known}.", returncode=2)
         return found
 
+    def _start(self, account: GatewayAccount, since: datetime | None, *, no_wait: bool) -> ReconciliationRun:
+        """Start a run or join one. A day that was asked for needs a run that begins now and reaches back to it."""
+        asked_at = clock.database_now()
+        while True:
+            run = start_run(account=account, since=since, started_by="refunds_reconcile")
+            if since is None or (run.since == since and run.started_at >= asked_at):
+                return run
+            if no_wait:
+                raise CommandError(f"{account.slug}: run {run.pk} is under way and reads something else. Try again when it is done.")
+            self.stderr.write(f"{account.slug}: another run is under way; it is read to its end first.")
+            self._read(run)
+
     def _read(self, run: ReconciliationRun) -> None:
         while True:
             progressed = advance_run(run.pk, now=clock.now())
@@ -90,6 +103,9 @@ class Command(BaseCommand):
 
 def _day(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise CommandError("--since wants a day such as 2026-01-31.", returncode=2) from None
+    if day > clock.now():
+        raise CommandError(f"--since {text} lies ahead, so nothing would be compared.", returncode=2)
+    return day

@@ -19,6 +19,7 @@ from refund_plugin.actor import SYSTEM
 from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.localize import Formatter, formatter_for
+from refund_plugin.management.stores import find_store
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import find_purchase
 from refund_plugin.refunds.models import RefundRequest, RequestReason
@@ -85,8 +86,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, order: str, email: str, store: str | None, wait: bool, timeout: float, **options: Any) -> None:
         """Ask, wait, print."""
+        slug = find_store(store).slug if store else settings().store
         try:
-            purchase = find_purchase(store_slug=store or settings().store, number=order, email=email)
+            purchase = find_purchase(store_slug=slug, number=order, email=email)
             request = request_refund(
                 purchase_id=purchase.pk,
                 lines=choose(purchase, options["wanted"]),

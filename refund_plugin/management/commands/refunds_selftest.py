@@ -50,7 +50,11 @@ class Command(BaseCommand):
 
 def _account(slug: str | None) -> GatewayAccount:
     rows = GatewayAccount.objects.filter(slug__in=settings().gateways)
-    found = rows.filter(slug=slug).first() if slug else rows.filter(livemode=False).order_by("pk").first()
+    tests = rows.filter(livemode=False).order_by("pk")
+    found = rows.filter(slug=slug).first() if slug else tests.first()
     if found is None:
-        raise CommandError("There is no such gateway account in REFUND_PLUGIN['GATEWAYS'] (in test mode).", returncode=2)
+        names = ", ".join(tests.values_list("slug", flat=True))
+        known = f"Accounts in test mode: {names}." if names else 'Add an account with a test key to REFUND_PLUGIN["GATEWAYS"].'
+        missing = f"There is no gateway account “{slug}”." if slug else "There is no gateway account in test mode."
+        raise CommandError(f"{missing} {known}", returncode=2)
     return found

@@ -14,8 +14,7 @@ from refund_plugin.actor import Action
 from refund_plugin.api.models import ServiceToken
 from refund_plugin.api.tokens import create_token, revoke_token
 from refund_plugin.errors import RefundPluginError
-from refund_plugin.stores.models import Store
-from refund_plugin.stores.services import ensure_default_store
+from refund_plugin.management.shell import store_named
 
 EPILOG = """examples:
   manage.py refunds_token create "storefront" --scope view_cases --days 365
@@ -64,10 +63,7 @@ class Command(BaseCommand):
 
     def create(self, *, name: str, store: str | None, scope: list[str], days: int | None, as_json: bool, **options: Any) -> None:
         """Make a token and print it, this once."""
-        owner = Store.objects.filter(slug=store).first() if store else ensure_default_store()
-        if owner is None:
-            known = ", ".join(Store.objects.order_by("slug").values_list("slug", flat=True))
-            raise CommandError(f"There is no store “{store}”. Known stores: {known}.")
+        owner = store_named(store)
         now = clock.now()
         expires_at = None if days is None else now + timedelta(days=days)
         row, plain = create_token(store=owner, name=name, scopes=scope, now=now, expires_at=expires_at)
