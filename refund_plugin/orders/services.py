@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -26,6 +27,8 @@ from refund_plugin.orders.queries import clean_email
 from refund_plugin.orders.validation import CLOCK_SLACK, check_purchase
 from refund_plugin.stores.models import Store
 
+logger = logging.getLogger(__name__)
+
 PaymentName = tuple[int, bool, str]
 RACES = 3
 FRESH = timedelta(hours=1)  # what was captured since then has no history: its refunds and disputes are told by webhooks
@@ -38,7 +41,8 @@ def record_purchase(*, store: Store, data: PurchaseData, now: datetime) -> tuple
         The purchase, and whether it is new.
     Raises:
         InvalidInput: a value cannot be used; `field` names it, such as `lines.0.quantity`.
-        WrongState: the data differ from the record and money was already refunded or is on its way, or they name another user.
+        WrongState: the data differ from the record and money was already refunded or is on its way; they name another user; or
+            another customer, and no payment that the record has.
     """
     [(purchase, recorded)] = record_purchases(store=store, items=[data], now=now)
     return purchase, recorded is Recorded.CREATED
@@ -135,13 +139,13 @@ def _foreign_payment(name: PaymentName, number: str, index: int) -> InvalidInput
 
 
 def _customers(store: Store, items: Sequence[PurchaseData]) -> Mapping[str, Customer]:
-    """Return the customer of every address, made or brought up to date; empty values never overwrite known ones."""
+    """Return the customer of every address, made or filled in; what is known stays, because anybody can type an address."""
     known = {customer.email: customer for customer in Customer.objects.filter(store=store, email__in={item.email for item in items})}
     changed: dict[str, Customer] = {}
     for item in items:
         customer = known.setdefault(item.email, Customer(store=store, email=item.email))
         told = {"name": item.customer_name, "locale": item.locale}
-        news = {name: value for name, value in told.items() if value and value != getattr(customer, name)}
+        news = {name: value for name, value in told.items() if value and not getattr(customer, name)}
         for name, value in news.items():
             setattr(customer, name, value)
         if news or customer.pk is None:
@@ -211,6 +215,9 @@ def _do_update(
     old_payments = {(p.account_id, p.livemode, p.gateway_payment_id): p for p in purchase.payments.all()}
     payments = [(old_payments.pop(name, None), name, data) for name, data in zip(names, item.payments, strict=True)]
 
+    shared = any(row is not None for row, _name, _data in payments)
+    if purchase.customer_id != customer.pk and not shared and (payments or old_payments):
+        _refuse_takeover(purchase)
     purchase_news = _news(purchase, {"customer_id": customer.pk, **_purchase_fields(item)})
     line_news = [(line, _news(line, _line_fields(data))) for line, data in pairs if line is not None]
     payment_news = [(row, _news(row, {"currency": item.currency, **_payment_fields(data)})) for row, _name, data in payments if row]
@@ -247,6 +254,13 @@ def _do_update(
     # what was read ahead is stale now
     vars(purchase).pop("_prefetched_objects_cache", None)
     return Recorded.UPDATED
+
+
+def _refuse_takeover(purchase: Purchase) -> NoReturn:
+    """Buyers can choose a number, such as in Stripe's payment links: it alone must not hand one buyer's order to another."""
+    logger.warning("purchase %s was told again for another customer and another payment, and stays as it is", purchase.pk)
+    message = _("Order %(number)s is recorded for another e-mail address and another payment; another order needs another number.")
+    raise WrongState(message % {"number": purchase.number}, field="number")
 
 
 def _do_link(purchase: Purchase, user_id: Any) -> bool:

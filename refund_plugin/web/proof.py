@@ -36,10 +36,10 @@ def purchase_page(purchase: Purchase, *, list_token: str = "") -> str:
 
 
 def remember_proof(request: HttpRequest, purchase: Purchase, *, now: datetime) -> None:
-    """Note in the session that order number and e-mail were both right."""
+    """Note in the session that order number and e-mail were both right; the proof ends with the customer that it was about."""
     proofs = {key: moment for key, moment in request.session.get(SESSION_KEY, {}).items() if _fresh(moment, now)}
-    proofs.pop(str(purchase.pk), None)
-    request.session[SESSION_KEY] = dict([*proofs.items(), (str(purchase.pk), now.isoformat())][-MAX_PROOFS:])
+    proofs.pop(_name(purchase), None)
+    request.session[SESSION_KEY] = dict([*proofs.items(), (_name(purchase), now.isoformat())][-MAX_PROOFS:])
     # whoever knew this session's key before must not see what it opens now
     request.session.cycle_key()
 
@@ -70,8 +70,12 @@ def buyer(purchase: Purchase) -> Actor:
     return customer_actor(customer_id=purchase.customer_id, store_id=purchase.store_id)
 
 
+def _name(purchase: Purchase) -> str:
+    return f"{purchase.pk}:{purchase.customer_id}"
+
+
 def _proved(request: HttpRequest, purchase: Purchase, now: datetime) -> bool:
-    moment = request.session.get(SESSION_KEY, {}).get(str(purchase.pk))
+    moment = request.session.get(SESSION_KEY, {}).get(_name(purchase))
     return moment is not None and _fresh(moment, now)
 
 

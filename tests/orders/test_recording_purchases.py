@@ -122,6 +122,32 @@ def test_what_an_order_does_not_tell_about_a_customer_stays_known(store):
     assert (customer.name, customer.locale) == ("Ada", "de")
 
 
+def test_who_types_somebodys_address_does_not_rename_them(store):
+    record_purchase(store=store, data=order("1", locale="de"), now=NOW)
+    record_purchase(store=store, data=order("2", customer_name="Mallory", locale="fr"), now=NOW)
+
+    customer = Customer.objects.get()
+    assert (customer.name, customer.locale) == ("Ada", "de")
+
+
+def test_a_number_alone_hands_no_order_to_another_buyer(store, caplog):
+    record_purchase(store=store, data=order(), now=NOW)
+    stranger = replace(PAYMENT, gateway_payment_id="pi_stranger")
+
+    with pytest.raises(WrongState) as caught:
+        record_purchase(store=store, data=order(email="mallory@example.com", payments=(stranger,)), now=NOW)
+    with pytest.raises(WrongState):
+        record_purchase(store=store, data=order(email="mallory@example.com", payments=()), now=NOW)
+
+    purchase = Purchase.objects.get()
+    assert (caught.value.field, purchase.customer.email, purchase.payments.get().gateway_payment_id) == (
+        "number",
+        "ada@example.com",
+        "pi_1042",
+    )
+    assert "another customer" in caplog.text and "mallory" not in caplog.text
+
+
 def test_a_user_is_linked_only_when_the_store_names_one(store):
     user = get_user_model().objects.create_user("ada", email="ada@example.com")
     guest, _created = record_purchase(store=store, data=order("1"), now=NOW)

@@ -109,3 +109,13 @@ def test_looking_at_the_list_changes_nothing(client, policy):
     client.get(list_page(purchase.customer))
     assert not client.session.keys()
     assert clock.now() > purchase.purchased_at
+
+
+def test_a_proof_ends_when_the_purchase_passes_to_another_customer(client, policy):
+    purchase, other = buy(email="ada@example.com"), buy(email="grace@example.com")
+    client.post("/refunds/", {"number": purchase.number, "email": "ada@example.com"})
+    assert client.get(purchase_page(purchase)).status_code == 200
+
+    purchase.customer = other.customer
+    purchase.save()
+    assert client.get(purchase_page(purchase)).status_code == 404
