@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from email.utils import parseaddr
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.apps import AppConfig
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connection
+from django.db.models import Model
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
+from wagtail.models import Site
 
 from refund_plugin.conf import KEYS, Limit, Settings, settings
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.registry import build_gateway, gateway_kinds
+from refund_plugin.money import EXPONENTS
 from refund_plugin.refunds.brake.defaults import problems
+from refund_plugin.refunds.tracking import absolute_url
+from refund_plugin.stores.models import Store
 
 Configs = Sequence[AppConfig] | None
+LIVE_KEYS = ("sk_live_", "rk_live_")
+OPTIONS = "Compare with the gateway's options in docs/settings.md."
+# Stripe keeps keys for at least 24 hours; a key that was shown to be known is sent again for two hours more
+MOST_REPLAY_HOURS = 21
+CALL_SECONDS = {"connect_timeout_seconds": 3, "read_timeout_seconds": 10}
 
 
 @register("refund_plugin")
@@ -39,6 +52,10 @@ def check_settings(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
         if not _fits(raw[key], default):
             wanted = "a pair (count, seconds)" if isinstance(default, Limit) else f"a {type(default).__name__}"
             found.append(Error(f'REFUND_PLUGIN["{key}"] is not {wanted}.', hint=f"The default is {default!r}.", id="refund_plugin.E003"))
+    for slug, options in (raw.get("GATEWAYS") or {}).items() if not found else ():
+        if not isinstance(options, Mapping):
+            hint = 'Write {"kind": "stripe", "api_key": …, "webhook_secret": …}.'
+            found.append(Error(f'REFUND_PLUGIN["GATEWAYS"]["{slug}"] is not a dict.', hint=hint, id="refund_plugin.E003"))
     if found:
         return found
     try:
@@ -62,7 +79,7 @@ def _fits(value: object, default: object) -> bool:
 
 @register("refund_plugin")
 def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
-    """W001: no gateway; E005-E006: unknown kind or options."""
+    """W001: no gateway; E005-E006: unknown kind or options; W006: webhooks are refused."""
     if check_settings(None):
         return []
     gateways = settings().gateways
@@ -80,10 +97,57 @@ def check_gateways(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
         try:
             build_gateway(kind, options)
         except GatewayMisconfigured as error:
-            found.append(
-                Error(f"{where}: {error}", hint="Compare with the gateway's options in docs/settings.md.", id="refund_plugin.E006")
-            )
+            forgotten = not options.get("livemode") and str(options.get("api_key", "")).startswith(LIVE_KEYS)
+            hint = f'With a live key set {where}["livemode"] = True.' if forgotten else OPTIONS
+            found.append(Error(f"{where}: {error}", hint=hint, id="refund_plugin.E006"))
+        if kind == "stripe" and not options.get("webhook_secret"):
+            hint = f'Set {where}["webhook_secret"] to the signing secret (whsec_…) of the endpoint in the Stripe dashboard.'
+            found.append(Warning(f"{where} has no webhook_secret: every webhook is refused.", hint=hint, id="refund_plugin.W006"))
     return found
+
+
+@register("refund_plugin")
+def check_times(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E022: keys would be sent again when the gateway may have forgotten them; W010: leases end before the calls do."""
+    if check_settings(None):
+        return []
+    conf = settings()
+    found: list[CheckMessage] = []
+    if not 1 <= conf.key_replay_hours <= MOST_REPLAY_HOURS:
+        hint = f"Use 1 to {MOST_REPLAY_HOURS}, or leave it out: a gateway that has forgotten a key pays a second time."
+        found.append(Error('REFUND_PLUGIN["KEY_REPLAY_HOURS"] is not safe.', hint=hint, id="refund_plugin.E022"))
+    for slug, options in conf.gateways.items():
+        call = sum(float(str(options.get(name, usual))) for name, usual in CALL_SECONDS.items()) if options.get("kind") == "stripe" else 0
+        if conf.lease_seconds <= call:
+            hint = f"A call over the account {slug} may take {call:g} s. Raise LEASE_SECONDS, or shorten the account's timeouts."
+            found.append(Warning('REFUND_PLUGIN["LEASE_SECONDS"] is shorter than a call.', hint=hint, id="refund_plugin.W010"))
+    return found
+
+
+@register("refund_plugin")
+def check_staff_limits(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E023: what `STAFF_LIMITS` says cannot be read."""
+    if check_settings(None):
+        return []
+    hint = 'Write for example {"Refund staff": {"EUR": 10000}}, in minor units.'
+    return [
+        Error(f'REFUND_PLUGIN["STAFF_LIMITS"]["{name}"] is no dict of whole amounts by currency.', hint=hint, id="refund_plugin.E023")
+        for name, amounts in settings().staff_limits.items()
+        if not isinstance(amounts, Mapping) or not all(_is_limit(currency, amount) for currency, amount in amounts.items())
+    ]
+
+
+def _is_limit(currency: object, amount: object) -> bool:
+    return currency in EXPONENTS and type(amount) is int and amount >= 0
+
+
+@register("refund_plugin")
+def check_public_url(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E024: links in mail could not be followed."""
+    if check_settings(None) or not settings().public_url or settings().public_url.startswith(("https://", "http://")):
+        return []
+    hint = 'Write the scheme too: "https://shop.example".'
+    return [Error(f'REFUND_PLUGIN["PUBLIC_URL"] "{settings().public_url}" is no address.', hint=hint, id="refund_plugin.E024")]
 
 
 @register("refund_plugin")
@@ -168,3 +232,46 @@ def check_sqlite(app_configs: Configs, databases: Sequence[str] | None = None, *
         hint = f'Set {where}["init_command"] = "PRAGMA journal_mode=WAL;", so that readers and the writer do not block each other.'
         found.append(Warning("SQLite does not use its write-ahead log.", hint=hint, id="refund_plugin.W005"))
     return found
+
+
+@register("refund_plugin", "database")
+def check_named_rows(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W007-W008: settings name a group or a store that is not there."""
+    if check_settings(None) or not databases or not _has_tables(Group, Store):
+        return []
+    conf, found = settings(), list[CheckMessage]()
+    for name in sorted(set(conf.staff_limits) - set(Group.objects.values_list("name", flat=True))):
+        hint = "Its members have no limit, if they may approve. Write the group's name as Settings → Groups shows it."
+        found.append(
+            Warning(f'REFUND_PLUGIN["STAFF_LIMITS"] names the group "{name}", which is not there.', hint=hint, id="refund_plugin.W007")
+        )
+    for slug in sorted(set(conf.order_books.values()) - {"", conf.store} - set(Store.objects.values_list("slug", flat=True))):
+        hint = 'Use the slug of a store, or "" for the default one; until then its sales are not recorded.'
+        found.append(
+            Warning(f'REFUND_PLUGIN["ORDER_BOOKS"] names the store "{slug}", which is not there.', hint=hint, id="refund_plugin.W008")
+        )
+    return found
+
+
+@register("refund_plugin", "database", deploy=True)
+def check_mail(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W009: links in customers' mail lead to their own machine; W011: its sender is nobody. Only with `--deploy`."""
+    if check_settings(None):
+        return []
+    conf, found = settings(), list[CheckMessage]()
+    if databases and (conf.public_url or _has_tables(Site)) and _is_local(urlsplit(absolute_url("/")).hostname):
+        hint = 'Set the host name under Settings → Sites in the Wagtail admin, or REFUND_PLUGIN["PUBLIC_URL"] = "https://…".'
+        found.append(Warning("Links in mail to customers lead to localhost.", hint=hint, id="refund_plugin.W009"))
+    sender = parseaddr(conf.from_email or django_settings.DEFAULT_FROM_EMAIL)[1]
+    if _is_local(sender.rpartition("@")[2]):
+        hint = 'Set REFUND_PLUGIN["FROM_EMAIL"], or Django\'s DEFAULT_FROM_EMAIL, to an address of yours.'
+        found.append(Warning(f"Mail to customers comes from {sender}.", hint=hint, id="refund_plugin.W011"))
+    return found
+
+
+def _is_local(host: str | None) -> bool:
+    return host in (None, "", "localhost", "127.0.0.1", "::1")
+
+
+def _has_tables(*models: type[Model]) -> bool:
+    return {model._meta.db_table for model in models} <= set(connection.introspection.table_names())
