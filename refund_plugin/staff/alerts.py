@@ -50,6 +50,7 @@ KINDS: Mapping[str, Any] = {
     "reconcile_differs": gettext_lazy("The payment provider tells it differently"),
     "reconcile_failed": gettext_lazy("The comparison did not finish"),
     "reconcile_missing": gettext_lazy("The payment provider does not have it"),
+    "reconcile_payment": gettext_lazy("A payment or dispute that cannot be recorded"),
     "reconcile_unknown_here": gettext_lazy("Ours, and not known here"),
     "refund_contradiction": gettext_lazy("The payment provider contradicts itself"),
     "refund_not_stopped": gettext_lazy("Could not be stopped"),

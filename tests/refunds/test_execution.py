@@ -22,7 +22,7 @@ from refund_plugin.refunds.alerts import look_at
 from refund_plugin.refunds.calls import call_gateway, drive_refunds
 from refund_plugin.refunds.execute import Claim, Started, begin_attempts, claim_due, load_command
 from refund_plugin.refunds.models import Alert, Attempt, Refund, WaitsFor
-from refund_plugin.refunds.outcomes import Call, record_answer
+from refund_plugin.refunds.outcomes import Call, Told, record_answer, record_answers
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.refunds.sweep import sweep_once
@@ -364,6 +364,16 @@ def test_facts_told_twice_or_in_any_order_end_in_the_same_state(gateway, request
     assert only_refund(request_).state == RefundState.SUCCEEDED
     assert balances(purchase) == ([(0, 1820)], [(0, 1820)])
     assert kinds(request_).count("refund_succeeded") == 1
+
+
+def test_what_was_heard_since_somebody_asked_stands(gateway, request_):
+    drive_refunds()
+    refund = only_refund(request_)
+    asked_at = clock.database_now()
+    record_answer(refund_id=refund.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=refund.gateway_refund_id), now=NOW)
+    succeeded = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=refund.gateway_refund_id)
+    record_answers([Told(refund.pk, succeeded, asked_at=asked_at)], now=NOW)
+    assert only_refund(request_).state == RefundState.FAILED
 
 
 def test_an_answer_about_another_amount_is_flagged_and_not_believed(gateway, request_):

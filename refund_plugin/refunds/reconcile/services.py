@@ -7,9 +7,9 @@ page read twice changes nothing.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -18,16 +18,17 @@ from django.db.models import F, Q
 from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.errors import GatewayMisconfigured
-from refund_plugin.gateways.answers import ListedRefund, RefundPage
-from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
-from refund_plugin.gateways.limiter import take_slots
-from refund_plugin.gateways.models import GatewayAccount, SlotKind
+from refund_plugin.gateways.answers import ListedRefund
+from refund_plugin.gateways.base import AnswerKind, Gateway, GatewayAnswer
+from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.models import Refund, RefundOrigin
+from refund_plugin.refunds.outcomes import Told, record_answers
 from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
-from refund_plugin.refunds.states import RefundState
+from refund_plugin.refunds.reconcile.payments import DISPUTES, PAYMENTS, Read, read_disputes, read_payments, wait_for_slot
+from refund_plugin.refunds.states import GONE, OVER, RefundState
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ MAX_FAILURES = 10
 # a listing may lag behind, and what was made while it was read may be on neither page
 MARGIN = timedelta(hours=1)
 RUNS_BEFORE_ALERT = 2
+ENDED = OVER | GONE
 
 
 def start_run(*, account: GatewayAccount, since: datetime | None = None, started_by: str = "") -> ReconciliationRun:
@@ -77,38 +79,72 @@ def advance_run(run_id: int, *, now: datetime) -> bool:
     if not claimed.update(lease_until=lease):
         return False
     run = ReconciliationRun.objects.select_related("account").get(pk=run_id)
-    page = _read_page(run)
-    if isinstance(page, GatewayAnswer):
-        _note_failure(run, page.code, now=now)
+    read = _read(run, now=now)
+    if isinstance(read, GatewayAnswer):
+        _note_failure(run, read.code, now=now)
         return False
-    counts, differing = _record_page(run, page, asked_at=now)
     with transaction.atomic():
         mine = ReconciliationRun.objects.select_for_update().filter(pk=run.pk, lease_until=lease, state=RunState.RUNNING).first()
         if mine is None:
             return False  # too slow: somebody else reads this page, and what we recorded they record again
-        mine.counts = dict(Counter(mine.counts) + counts)
+        mine.counts = dict(Counter(mine.counts) + read.counts)
         mine.pages, mine.failures, mine.last_error = mine.pages + 1, 0, ""
-        mine.cursor, mine.lease_until = page.cursor, None
-        mine.reached = page.items[-1].created if page.items else mine.reached
-        _keep_findings(mine, differing, now=now)
-        if not page.cursor:
+        mine.cursor, mine.lease_until = read.cursor, None
+        mine.reached = read.reached or mine.reached
+        _keep_findings(mine, read.differing, now=now)
+        if not read.cursor:
             _finish(mine, now=now)
         mine.save()
     return True
 
 
-def _read_page(run: ReconciliationRun) -> RefundPage | GatewayAnswer:
+def _read(run: ReconciliationRun, *, now: datetime) -> Read | GatewayAnswer:
+    """Read and record the next page: first of refunds, then of disputes, then of payments."""
     try:
         gateway = gateway_for(run.account)
     except GatewayMisconfigured as error:
         return GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="misconfigured", message=str(error))
-    [delay] = take_slots(run.account, SlotKind.READ, 1)
-    time.sleep(max(0.0, delay))
-    return gateway.list_refunds(created_after=run.since, cursor=run.cursor)
+    if run.cursor.startswith(DISPUTES):
+        return read_disputes(run, gateway, now=now)
+    if run.cursor.startswith(PAYMENTS):
+        return read_payments(run, gateway, now=now)
+    wait_for_slot(run.account)
+    page = gateway.list_refunds(created_after=run.since, cursor=run.cursor)
+    if isinstance(page, GatewayAnswer):
+        return page
+    counts, differing = _record_page(run, gateway, page.items, asked_at=now)
+    return Read(page.cursor or DISPUTES, counts, differing, page.items[-1].created if page.items else None)
 
 
-def _record_page(run: ReconciliationRun, page: RefundPage, *, asked_at: datetime) -> tuple[Counter[str], list[Finding]]:
-    """Record what a page shows; return what it counts, and what differs even after it was recorded."""
+def _ask_again(run: ReconciliationRun, gateway: Gateway, items: Sequence[ListedRefund]) -> dict[str, GatewayAnswer]:
+    """Ask for what is listed otherwise than we know it to have ended: a listing may be older than what we heard.
+
+    Returns:
+        The gateway's present answers by its ids; an end that was heard while it was asked stands.
+    """
+    ended = {name: row for name, row in _states(run.account, items).items() if row.state in ENDED}
+    answers: dict[str, GatewayAnswer] = {}
+    for item in items:
+        row = ended.get(item.gateway_refund_id)
+        if row is not None and row.state != item.answer.kind.value:
+            asked_at = clock.database_now()
+            wait_for_slot(run.account)
+            answer = answers[item.gateway_refund_id] = gateway.retrieve(item.gateway_refund_id)
+            record_answers([Told(row.pk, answer, asked_at=asked_at)], now=clock.now())
+    return answers
+
+
+def _record_page(
+    run: ReconciliationRun, gateway: Gateway, listed: Sequence[ListedRefund], *, asked_at: datetime
+) -> tuple[Counter[str], list[Finding]]:
+    """Record what a page shows; return what it counts, and what differs even after it was recorded.
+
+    Args:
+        asked_at: UTC; before the page was asked for.
+    """
+    before = _states(run.account, listed)
+    asked = _ask_again(run, gateway, listed)
+    items = [replace(item, answer=asked.get(item.gateway_refund_id, item.answer)) for item in listed]
     seen = [
         Seen(
             gateway_payment_id=item.gateway_payment_id,
@@ -117,18 +153,21 @@ def _record_page(run: ReconciliationRun, page: RefundPage, *, asked_at: datetime
             answer=item.answer,
             told_at=asked_at,
         )
-        for item in page.items
+        for item in items
+        if item.gateway_refund_id not in asked
     ]
-    before = _states(run.account, page.items)
-    known = record_seen(account=run.account, seen=seen, now=asked_at)
-    after = _states(run.account, page.items)
-    counts: Counter[str] = Counter(listed=len(page.items))
+    known = dict(
+        zip((item.answer.gateway_refund_id for item in seen), record_seen(account=run.account, seen=seen, now=asked_at), strict=True)
+    )
+    after = _states(run.account, items)
+    counts: Counter[str] = Counter(listed=len(items))
     differing: list[Finding] = []
-    for item, is_known in zip(page.items, known, strict=True):
+    for item in items:
         name = item.gateway_refund_id
         refund = after.get(name)
         ours = refund is not None and refund.origin != RefundOrigin.EXTERNAL
         counts["ours" if ours else "external" if refund is not None else "foreign"] += 1
+        is_known = known.get(name, True)
         if is_known and _state(before.get(name)) != _state(refund):
             counts["news"] += 1
         if refund is None and is_known and item.refund_id is not None and item.installation == settings().installation:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from refund_plugin import clock
-from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.base import NOT_SUPPORTED, AnswerKind, GatewayAnswer
 from refund_plugin.gateways.services import default_account
 from refund_plugin.money import Money
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.models import Alert, Refund, RefundOrigin
+from refund_plugin.refunds.models import Alert, Dispute, DisputeOutcome, Refund, RefundOrigin
+from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
 from refund_plugin.refunds.reconcile.services import advance_run, reconcile_due, start_run
 from refund_plugin.refunds.states import RefundState
@@ -104,7 +106,7 @@ def test_a_run_that_was_cut_off_goes_on_at_its_page_and_counts_nothing_twice(pol
     assert (run.state, run.pages, run.counts["listed"]) == (RunState.RUNNING, 1, 2)
     assert start_run(account=default_account()) == run
     run = run_through()
-    assert (run.state, run.pages, run.counts["listed"]) == (RunState.DONE, 3, 5)
+    assert (run.state, run.counts["listed"]) == (RunState.DONE, 5)
 
 
 def test_a_listing_that_cannot_be_read_is_tried_again_and_given_up_with_an_alert(policy, gateway, monkeypatch):
@@ -121,7 +123,9 @@ def test_a_listing_that_cannot_be_read_is_tried_again_and_given_up_with_an_alert
 
 def test_the_schedule_starts_one_run_a_day(policy, gateway):
     now = clock.now()
-    assert reconcile_due(now) == 1
+    while reconcile_due(now):
+        pass
+    assert [run.state for run in ReconciliationRun.objects.all()] == [RunState.DONE]
     assert reconcile_due(now + timedelta(hours=1)) == 0
     assert reconcile_due(now + timedelta(hours=25)) == 1
     assert ReconciliationRun.objects.count() == 2
@@ -131,3 +135,107 @@ def test_a_schedule_of_nothing_starts_nothing(policy, gateway, settings):
     settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "RECONCILE_HOURS": 0}
     assert reconcile_due(clock.now()) == 0
     assert not ReconciliationRun.objects.exists()
+
+
+def test_a_dispute_that_no_webhook_told_counts_stops_what_is_unsent_and_is_counted_once(policy, gateway):
+    purchase = make_purchase()
+    payment = purchase.payments.get()
+    request = ask(purchase)
+    gateway.dispute(payment.gateway_payment_id)
+
+    runs = [run_through(), run_through()]
+
+    payment.refresh_from_db()
+    assert (payment.held_minor, payment.disputed_minor) == (0, 1820)
+    assert only_refund(request).state == RefundState.CANCELED
+    assert [(run.counts.get("disputes"), run.counts.get("news", 0)) for run in runs] == [(1, 1), (1, 0)]
+    assert Alert.objects.filter(kind="dispute_opened").count() == 1
+
+
+def test_the_end_of_a_dispute_from_before_the_runs_day_is_learnt(policy, gateway):
+    payment = make_purchase().payments.get()
+    gateway.dispute(payment.gateway_payment_id)
+    run_through()
+    gateway.dispute(payment.gateway_payment_id, is_open=False)
+    with clock.travel(timedelta(days=200)):
+        run_through(since=clock.now() - timedelta(days=1))
+    payment.refresh_from_db()
+    assert Dispute.objects.get().outcome == DisputeOutcome.WON and payment.disputed_minor == 0
+
+
+def test_a_dispute_that_was_closed_after_the_listing_was_asked_for_stays_closed(policy, gateway):
+    payment = make_purchase().payments.get()
+    gateway.dispute(payment.gateway_payment_id)
+    run_through()
+    told = timedelta(minutes=5)
+    Dispute.objects.update(outcome=DisputeOutcome.WON, status="won", told_at=clock.now() + told)
+    run_through()
+    assert Dispute.objects.get().outcome == DisputeOutcome.WON
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["nothing is asked for", "a refund waits"])
+def test_a_capture_that_no_webhook_told_is_learnt_and_what_waits_becomes_a_refund(policy, gateway, held):
+    purchase = make_purchase(captured=False, purchased_at=clock.now())
+    payment = purchase.payments.get()
+    purchase.payments.update(is_captured=False)
+    gateway.add_payment(payment.gateway_payment_id, Money(payment.captured_minor, "EUR"), is_captured=False)
+    request = ask(purchase, now=clock.now()) if held else None
+    gateway.capture(payment.gateway_payment_id)
+
+    run = run_through()
+
+    payment.refresh_from_db()
+    assert payment.is_captured and (run.counts["payments"], run.counts["news"]) == (1, 1)
+    assert request is None or only_refund(request).operation == "refund"
+
+
+def test_a_payment_that_was_let_go_of_elsewhere_is_learnt_once(policy, gateway, monkeypatch):
+    purchase = make_purchase(captured=False, purchased_at=clock.now())
+    payment = purchase.payments.get()
+    purchase.payments.update(is_captured=False)
+    gateway.add_payment(payment.gateway_payment_id, Money(payment.captured_minor, "EUR"), is_captured=False)
+    state = gateway.payment_state(payment.gateway_payment_id)
+    monkeypatch.setattr(gateway, "payment_state", lambda name: replace(state, is_canceled=True, captured=Money(0, "EUR")))
+
+    runs = [run_through(), run_through()]
+
+    payment.refresh_from_db()
+    assert payment.gone_minor == 1820 and [run.counts.get("news", 0) for run in runs] == [1, 0]
+
+
+def test_a_payment_or_a_dispute_that_cannot_be_asked_for_is_tried_again(policy, gateway, monkeypatch):
+    silence = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer")
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: silence)
+    run = run_through()
+    assert (run.state, run.failures, run.last_error) == (RunState.RUNNING, 1, "no_answer")
+
+
+def test_a_gateway_that_lists_no_disputes_is_compared_all_the_same(paid, gateway, monkeypatch):
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: NOT_SUPPORTED)
+    assert run_through().state == RunState.DONE
+
+
+@pytest.mark.parametrize("told", [timedelta(seconds=-30), None], ids=["by a clock that is behind", "in an answer"])
+def test_a_page_from_before_a_failure_does_not_overrule_it(paid, gateway, monkeypatch, told):
+    """The page was read while the bank had the money; by its time it seems newer than the failure."""
+    page = gateway.list_refunds()
+    gateway.settle(paid.gateway_refund_id, AnswerKind.FAILED, "expired_or_canceled_card")
+    record_answer(
+        refund_id=paid.pk, answer=gateway.retrieve(paid.gateway_refund_id), told_at=clock.now() + told if told else None, now=clock.now()
+    )
+    monkeypatch.setattr(gateway, "list_refunds", lambda **question: page)
+
+    run_through()
+
+    paid.refresh_from_db()
+    assert paid.state == RefundState.FAILED and not Finding.objects.exists()
+
+
+def test_a_failure_that_the_gateway_takes_back_when_asked_is_believed(paid, gateway):
+    record_answer(
+        refund_id=paid.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=paid.gateway_refund_id), now=clock.now()
+    )
+    run_through()
+    paid.refresh_from_db()
+    assert paid.state == RefundState.SUCCEEDED
+    assert Alert.objects.filter(kind="refund_contradiction").exists()
