@@ -18,8 +18,7 @@ from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import TRUSTED, is_own
 from refund_plugin.refunds.balances import Balances, balance_of
 from refund_plugin.refunds.checks import check_reason
-from refund_plugin.refunds.ledger.models import Account, LedgerEvent
-from refund_plugin.refunds.ledger.services import Movement, Posting
+from refund_plugin.refunds.ledger.services import allocated
 from refund_plugin.refunds.locks import for_update, lock_refund
 from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin
 from refund_plugin.refunds.reserve import Part, allocation_of, tax_of
@@ -121,11 +120,5 @@ def _do_allocate(refund: Refund, parts: Sequence[Part], *, now: datetime) -> Non
         balances.touch(line)
     refund.payment.unallocated_minor = max(0, refund.payment.unallocated_minor - refund.amount_minor)
     balances.touch(refund.payment)
-    tax = sum(part.tax_minor for part in parts)
-    postings = [
-        Posting(Account.REVENUE_CONTRA, debit=refund.amount_minor - tax),
-        Posting(Account.TAX, debit=tax),
-        Posting(Account.UNALLOCATED, credit=refund.amount_minor),
-    ]
-    balances.movements.append(Movement(LedgerEvent.ALLOCATED, refund.store_id, refund.currency, postings, refund=refund))
+    balances.movements.append(allocated(refund=refund, taxes=[part.tax_minor for part in parts]))
     balances.write(now=now)

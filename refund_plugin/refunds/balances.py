@@ -15,7 +15,7 @@ from django.db.models import Model
 
 from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.orders.models import Payment, PurchaseLine
-from refund_plugin.refunds.ledger.services import Movement, changed, post, released
+from refund_plugin.refunds.ledger.services import Movement, allocated, changed, overpaid, post, released
 from refund_plugin.refunds.locks import for_update, lock_refunds
 from refund_plugin.refunds.models import Allocation, DisputeKind, DisputeOutcome, Refund, RefundOrigin
 from refund_plugin.refunds.states import GONE, HELD, RefundState
@@ -64,6 +64,7 @@ class Balances:
         self.told: list[DomainEvent] = []
         self._dirty: dict[type[Model], dict[object, Model]] = defaultdict(dict)
         self._parts: dict[UUID, list[Allocation]] | None = None
+        self._were_over = {refund.payment_id for refund in refunds if refund.payment.over_minor}
 
     @classmethod
     def lock(cls, refund_ids: Iterable[UUID]) -> Balances:
@@ -106,6 +107,9 @@ class Balances:
         _shift(payment, "minor", refund.amount_minor, source, target)
         if refund.origin == RefundOrigin.EXTERNAL:
             self._move_unallocated(refund, source, target)
+            if self.parts(refund) and not (source and target):
+                taxes = [part.tax_minor for part in self.parts(refund)]
+                self.movements.append(allocated(refund=refund, taxes=taxes, back=not target))
         payment.over_minor = over_of(payment)
         self.touch(payment)
         for allocation in self.parts(refund):
@@ -125,6 +129,7 @@ class Balances:
 
     def write(self, *, now: datetime) -> None:
         """Write everything that changed, and record what is told about it: one statement per table."""
+        self._book_overpaid()
         self._write(Payment, _PAYMENT_FIELDS)
         self._write(PurchaseLine, _LINE_FIELDS)
         self._write(Allocation, ["counted_quantity"])
@@ -141,6 +146,14 @@ class Balances:
         if rows:
             # every row is there and locked: "insert or update" is the one statement that writes each row its own values
             model._default_manager.bulk_create(rows, update_conflicts=True, unique_fields=["pk"], update_fields=fields)  # type: ignore[arg-type]
+
+    def _book_overpaid(self) -> None:
+        for payment in self._dirty[Payment].values():
+            assert isinstance(payment, Payment)
+            if payment.over_minor or payment.pk in self._were_over:
+                movement = overpaid(payment)
+                if movement is not None:
+                    self.movements.append(movement)
 
     def _move_unallocated(self, refund: Refund, source: str, target: str) -> None:
         if self.parts(refund):

@@ -15,6 +15,7 @@ from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances, over_of
 from refund_plugin.refunds.externals import record_external
+from refund_plugin.refunds.ledger.services import overpaid, post
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Operation, Refund
 from refund_plugin.refunds.outcomes import OVER_PAID, record_answer, stop_unsent
@@ -63,6 +64,9 @@ def _record_captured(payment_id: int, told: WebhookPayment, *, now: datetime) ->
         # what was about to be let go of is a refund now; one that was sent already is refused by the gateway, and tried again
         unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED, command__isnull=True)
         unsent.filter(operation=Operation.CANCEL_PAYMENT).update(operation=Operation.REFUND)
+        movement = overpaid(payment) if payment.over_minor or over_before else None
+        if movement is not None:
+            post(movement, now=now)
         if payment.over_minor > over_before:
             stop_unsent(Balances([]), payment, why=OVER_PAID)
             raise_alert(

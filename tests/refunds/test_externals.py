@@ -26,6 +26,7 @@ from refund_plugin.refunds.manual.services import look_at_refund
 from refund_plugin.refunds.models import Alert, Refund, WaitsFor
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.retry import retry_refund
+from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.states import RefundState
 from tests.factories import EBOOK, LICENCE, NOW, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund
@@ -341,3 +342,56 @@ def test_a_refund_that_was_paid_after_all_stops_its_successor(policy, gateway):
     assert drive_refunds() == 0
     successor.refresh_from_db()
     assert (successor.state, successor.waits_for) == (RefundState.RESERVED, WaitsFor.PERSON)
+
+
+def books(**only):
+    """Return what stands on every account: debits less credits, without those that came to nothing."""
+    totals: dict[str, int] = {}
+    for account, debit, credit in LedgerEntry.objects.filter(**only).values_list("account", "debit_minor", "credit_minor"):
+        totals[account] = totals.get(account, 0) + debit - credit
+    return {account: total for account, total in totals.items() if total}
+
+
+def test_an_assigned_refund_whose_money_comes_back_gives_back_its_revenue_too(purchase):
+    payment, line = payment_of(purchase), purchase.lines.get()
+    tell(seen(payment, 500))
+    allocate_external(refund_id=Refund.objects.get().pk, amounts={line.pk: 500}, by=CLERK, reason="phone", now=NOW)
+    tax = Refund.objects.get().allocations.get().tax_minor
+    assigned = {"revenue_contra": 500 - tax, "tax": tax, "gateway_clearing": -500}
+    assert books() == assigned
+
+    tell(seen(payment, 500, AnswerKind.FAILED, at=NOW + timedelta(seconds=1)))
+    assert books() == {} and fine()
+
+    tell(seen(payment, 500, AnswerKind.SUCCEEDED, at=NOW + timedelta(seconds=2)))
+    assert books() == assigned and fine()
+
+
+def test_more_than_was_captured_is_owed_by_the_customer_until_it_comes_back_or_is_assigned(purchase):
+    payment, later = payment_of(purchase), itertools.count(1)
+
+    def step(minor, name, kind=AnswerKind.SUCCEEDED):
+        tell(seen(payment, minor, kind, name=name, at=NOW + timedelta(seconds=next(later))))
+        assert fine()
+        return books()
+
+    assert step(1500, "re_1") == {"unallocated": 1500, "gateway_clearing": -1500}
+    assert step(500, "re_2") == {"unallocated": 1820, "customer_receivable": 180, "gateway_clearing": -2000}
+    assert step(500, "re_2", AnswerKind.FAILED) == {"unallocated": 1500, "gateway_clearing": -1500}
+
+    step(500, "re_3")
+    line = purchase.lines.get()
+    for name in ("re_1", "re_3"):
+        refund = Refund.objects.get(gateway_refund_id=name)
+        allocate_external(refund_id=refund.pk, amounts={line.pk: refund.amount_minor}, by=CLERK, reason="phone", now=NOW)
+        assert fine()
+    assert set(books()) == {"revenue_contra", "tax", "gateway_clearing"}
+
+
+def test_our_own_refund_that_is_let_go_leaves_no_debt_behind(purchase):
+    ours = ask(purchase)
+    tell(seen(payment_of(purchase), 1820))
+    assert payment_of(purchase).over_minor == 1820
+    assert "customer_receivable" not in books() and fine(), "what is only reserved has not gone"
+    cancel_request(request_id=ours.pk, by=CLERK, now=NOW)
+    assert "customer_receivable" not in books() and fine()

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Sum
+
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.ledger.models import Account, LedgerEntry, LedgerEvent
 from refund_plugin.refunds.models import Refund, RefundOrigin
@@ -105,6 +107,40 @@ def released(*, refund: Refund, taxes: Iterable[int]) -> Movement:
         Posting(Account.TAX, credit=tax),
     ]
     return Movement(LedgerEvent.RELEASED, refund.store_id, refund.currency, postings, refund=refund)
+
+
+def allocated(*, refund: Refund, taxes: Iterable[int], back: bool = False) -> Movement:
+    """Return the movement that an external refund's lines make: revenue and tax were given back, so nothing is unallocated.
+
+    Args:
+        back: the reverse, because its money has come back.
+    """
+    tax = sum(taxes)
+    amounts = {Account.REVENUE_CONTRA: refund.amount_minor - tax, Account.TAX: tax, Account.UNALLOCATED: -refund.amount_minor}
+    postings = [
+        Posting(account, debit=max(0, -amount if back else amount), credit=max(0, amount if back else -amount))
+        for account, amount in amounts.items()
+    ]
+    event = LedgerEvent.FAILED if back else LedgerEvent.ALLOCATED
+    return Movement(event, refund.store_id, refund.currency, postings, refund=refund)
+
+
+def overpaid(payment: Payment) -> Movement | None:
+    """Return what brings the customer's debt up to date: what went out past us beyond what was captured, and is on no line.
+
+    None when it is booked as it should be. The payment is locked, and written as it stands.
+    """
+    due = min(payment.unallocated_minor, max(0, payment.gone_minor - payment.captured_minor))
+    entries = LedgerEntry.objects.filter(payment=payment, refund__isnull=True, account=Account.CUSTOMER_RECEIVABLE)
+    sums = entries.aggregate(debit=Sum("debit_minor"), credit=Sum("credit_minor"))
+    more = due - ((sums["debit"] or 0) - (sums["credit"] or 0))
+    if not more:
+        return None
+    postings = [
+        Posting(Account.CUSTOMER_RECEIVABLE, debit=max(0, more), credit=max(0, -more)),
+        Posting(Account.UNALLOCATED, debit=max(0, -more), credit=max(0, more)),
+    ]
+    return Movement(LedgerEvent.EXTERNAL, payment.purchase.store_id, payment.currency, postings, payment=payment)
 
 
 def superseded(*, refund: Refund, successor: Refund) -> Movement:

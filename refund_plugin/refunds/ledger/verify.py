@@ -125,7 +125,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     ),
     Comparison(
         "payment",
-        ("held", "gone", "unallocated", "over", "gone in the ledger", "disputed in the ledger"),
+        ("held", "gone", "unallocated", "over", "gone in the ledger", "disputed in the ledger", "overpaid in the ledger"),
         """
         SELECT payment.id AS subject,
             held_minor AS stored0, COALESCE(held, 0) AS derived0,
@@ -135,7 +135,11 @@ COMPARISONS: tuple[Comparison, ...] = (
             CASE WHEN COALESCE(held, 0) + COALESCE(gone, 0) + disputed_minor > captured_minor
                 THEN COALESCE(held, 0) + COALESCE(gone, 0) + disputed_minor - captured_minor ELSE 0 END AS derived3,
             gone_minor AS stored4, COALESCE(booked_gone, 0) AS derived4,
-            disputed_minor AS stored5, COALESCE(booked_disputed, 0) AS derived5
+            disputed_minor AS stored5, COALESCE(booked_disputed, 0) AS derived5,
+            CASE WHEN gone_minor <= captured_minor THEN 0
+                WHEN unallocated_minor < gone_minor - captured_minor THEN unallocated_minor
+                ELSE gone_minor - captured_minor END AS stored6,
+            COALESCE(booked_over, 0) AS derived6
         FROM {payments} AS payment
         JOIN {purchases} AS purchase ON purchase.id = payment.purchase_id
         LEFT JOIN (
@@ -152,7 +156,9 @@ COMPARISONS: tuple[Comparison, ...] = (
             SELECT payment_id,
                 SUM(CASE WHEN account IN ('gateway_clearing', 'bank', 'store_credit') AND refund_id IS NOT NULL AND {refund_events}
                     THEN credit_minor - debit_minor ELSE 0 END) AS booked_gone,
-                SUM(CASE WHEN account IN ('dispute_receivable', 'loss') THEN debit_minor - credit_minor ELSE 0 END) AS booked_disputed
+                SUM(CASE WHEN account IN ('dispute_receivable', 'loss') THEN debit_minor - credit_minor ELSE 0 END) AS booked_disputed,
+                SUM(CASE WHEN account = 'customer_receivable' AND refund_id IS NULL THEN debit_minor - credit_minor ELSE 0 END)
+                    AS booked_over
             FROM {entries} GROUP BY payment_id
         ) AS booked ON booked.payment_id = payment.id
         WHERE {scope}
@@ -200,8 +206,8 @@ COMPARISONS: tuple[Comparison, ...] = (
             COALESCE(receivable, 0) AS stored4,
             CASE WHEN NOT owed AND origin <> 'external' AND state NOT IN ({at_home}) THEN amount_minor ELSE 0 END AS derived4,
             COALESCE(unallocated, 0) AS stored5,
-            CASE WHEN origin <> 'external' THEN 0
-                WHEN state IN ({at_home}) THEN 0 - COALESCE(allocated, 0) ELSE amount_minor - COALESCE(allocated, 0) END AS derived5
+            CASE WHEN origin <> 'external' OR state IN ({at_home}) THEN 0
+                ELSE amount_minor - COALESCE(allocated, 0) END AS derived5
         FROM {refunds} AS refund
         LEFT JOIN (SELECT refund_id, SUM(gross_minor) AS allocated FROM {allocations} GROUP BY refund_id) AS part
             ON part.refund_id = refund.id
