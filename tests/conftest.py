@@ -22,15 +22,18 @@ hypothesis.settings.load_profile("untimed")
 
 HERE = Path(__file__).parent
 DATABASE_INDEPENDENT_FOLDERS = ("rules", "gateways", "demo", "e2e", "packaging", "bench")
+ALONE_FOLDERS = ("bench", "demo", "e2e", "faults", "hosts", "packaging")
 DATABASE_INDEPENDENT_FILES = ("test_money.py", "test_documents.py", "test_services.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what gives the same result on every database, so that the second run leaves it out; put browser tests last."""
+    """Mark what gives the same result on every database, and what wants the machine for itself; put browser tests last."""
     for item in items:
         place = item.path.relative_to(HERE).parts
         if place[0] in DATABASE_INDEPENDENT_FOLDERS or place[0] in DATABASE_INDEPENDENT_FILES:
             item.add_marker(pytest.mark.database_independent)
+        if place[0] in ALONE_FOLDERS:
+            item.add_marker(pytest.mark.alone)
         if place[0] in ("e2e", "faults", "packaging"):
             item.add_marker(getattr(pytest.mark, place[0]))
     # Playwright keeps an event loop in this thread until the run ends, and GraphQL resolvers would take it for their own.

@@ -1,8 +1,8 @@
 """Run every check and every test, with servers of our own: `make test`.
 
-Order: formatting, types, import contracts, migrations, schema; then the suite on SQLite with the embedded broker, then
-what depends on the database again on PostgreSQL with Redis. A failed step does not stop the ones after it. Whatever was
-started is ended, also on Ctrl-C and TERM.
+Order: formatting, types, import contracts, migrations, schema; then the suite on SQLite with the embedded broker and, at the
+same time, what depends on the database on PostgreSQL with Redis; then what starts many processes itself and wants the machine
+for itself. A failed step does not stop the ones after it. Whatever was started is ended, also on Ctrl-C and TERM.
 """
 
 from __future__ import annotations
@@ -88,10 +88,8 @@ def _root_prefix() -> list[str] | None:
     return None
 
 
-def run_step(
-    name: str, command: Sequence[str | Path], outcome: Outcome, environment: dict[str, str] | None = None, allowed: Sequence[int] = ()
-) -> None:
-    """Run one command, show what it says, and note whether it failed; statuses in `allowed` are no failure."""
+def run_step(name: str, command: Sequence[str | Path], outcome: Outcome, environment: dict[str, str] | None = None) -> None:
+    """Run one command, show what it says, and note whether it failed."""
     print(f"\n=== {name}", flush=True)
     # A group of its own, so that Ctrl-C reaches us alone and we end the step with all it started.
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environment or {})}, start_new_session=True)
@@ -100,11 +98,13 @@ def run_step(
     except BaseException:
         _end_group(process)
         raise
-    if status and status not in allowed:
+    if status:
         outcome.failed_steps.append(name)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(timeout=20)
@@ -124,13 +124,46 @@ def run_checks(outcome: Outcome, environment: dict[str, str]) -> None:
     run_step("graphql/schema.graphql is fresh", [*MANAGE, "refunds_export_schema", "--check"], outcome, environment)
 
 
-def run_pytest(name: str, arguments: Sequence[str], outcome: Outcome, environment: dict[str, str]) -> None:
-    """Run pytest once and add up its counts."""
-    # Words of the caller's may pick tests of one run only; that the other one then has none is no failure.
-    allowed = [NO_TESTS_COLLECTED] if outcome.picked else []
-    with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        run_step(name, [sys.executable, "-m", "pytest", f"--junitxml={report.name}", *arguments], outcome, environment, allowed)
-        content = Path(report.name).read_bytes()
+@dataclass(frozen=True)
+class Run:
+    """One run of pytest: what it is called, which tests it takes, and the environment it needs."""
+
+    name: str
+    marks: str
+    environment: dict[str, str]
+
+
+def run_pytest(runs: Sequence[Run], arguments: Sequence[str], outcome: Outcome) -> None:
+    """Run pytest, several times at once if told so, and add up the counts; what the first says is shown live."""
+    # Words of the caller's may pick tests of one run only; that the other ones then have none is no failure.
+    allowed = (0, NO_TESTS_COLLECTED) if outcome.picked else (0,)
+    with ExitStack() as files:
+        reports = [files.enter_context(tempfile.NamedTemporaryFile(suffix=".xml")) for _run in runs]
+        beside = [files.enter_context(tempfile.TemporaryFile()) for _run in runs[1:]]
+        print(f"\n=== {runs[0].name}", *(f"(beside it: {run.name})" for run in runs[1:]), flush=True)
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for run, report, said in zip(runs, reports, (None, *beside), strict=True):
+                command = [sys.executable, "-m", "pytest", f"--junitxml={report.name}", "-m", run.marks, *arguments]
+                environment = {**os.environ, **run.environment}
+                processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True))
+            for run, process in zip(runs, processes, strict=True):
+                if process.wait() not in allowed:
+                    outcome.failed_steps.append(run.name)
+        except BaseException:
+            for process in processes:
+                _end_group(process)
+            raise
+        for run, said in zip(runs[1:], beside, strict=True):
+            said.seek(0)
+            print(f"\n=== {run.name}", flush=True)
+            sys.stdout.buffer.write(said.read())
+            sys.stdout.flush()
+        for report in reports:
+            _count(Path(report.name).read_bytes(), outcome)
+
+
+def _count(content: bytes, outcome: Outcome) -> None:
     if not content:
         return
     for suite in ElementTree.fromstring(content).iter("testsuite"):
@@ -168,9 +201,11 @@ def main() -> int:
             if not options.checks_only:
                 if not ensure_programs():
                     return 2
-                run_pytest("tests on SQLite with the embedded broker", for_pytest, outcome, plain)
                 servers = cleaning.enter_context(private_services())
-                run_pytest("tests on PostgreSQL with Redis", ["-m", "not database_independent", *for_pytest], outcome, {**plain, **servers})
+                sqlite = Run("tests on SQLite with the embedded broker", "not alone", plain)
+                postgres = Run("tests on PostgreSQL with Redis", "not database_independent", {**plain, **servers})
+                run_pytest([sqlite, postgres], for_pytest, outcome)
+                run_pytest([Run("tests that start many processes", "alone", plain)], for_pytest, outcome)
     except Stopped as stopped:
         print(f"\nStopped by {stopped}; everything that was started has been ended.", file=sys.stderr)
         return 130
