@@ -195,7 +195,9 @@ def waiting_reason(refund: Refund, *, for_staff: bool = False) -> str:
     if refund.state != RefundState.RESERVED or not refund.waits_for:
         return ""
     if refund.waits_for == WaitsFor.SUBSCRIPTION:
-        return _("It cannot renew behind the refund then. The money is sent as soon as the payment provider confirms the end.")
+        return _(
+            "So that it cannot renew, the subscription ends before the money is sent. We wait for the payment provider to confirm that."
+        )
     if for_staff:
         return refund.needs_person
     if refund.needs_person == NOT_ENDED:

@@ -148,7 +148,7 @@ class CreditNoteListView(generic.IndexView):
     paginate_by = 50
     search_fields = ["label", "refund__payment__purchase__number"]
     columns = [
-        TitleColumn("label", label=gettext_lazy("Number"), get_url=note_url, sort_key="label"),
+        TitleColumn("label", label=gettext_lazy("Number"), get_url=note_url, sort_key="label", classname="refund-reference"),
         Column("refund.payment.purchase.number", label=gettext_lazy("Order")),
         NoteAmountColumn("gross", label=gettext_lazy("Amount"), classname="refund-number"),
         NoteAmountColumn("tax", label=gettext_lazy("Tax"), classname="refund-number"),

@@ -78,7 +78,7 @@ class DisputeListView(generic.IndexView):
     paginate_by = 50
     search_fields = ["gateway_dispute_id", "payment__gateway_payment_id", "payment__purchase__number", "payment__purchase__customer__email"]
     columns = [
-        TitleColumn("payment.purchase.number", label=gettext_lazy("Order"), get_url=dispute_url),
+        TitleColumn("payment.purchase.number", label=gettext_lazy("Order"), get_url=dispute_url, classname="refund-reference"),
         Column("get_kind_display", label=gettext_lazy("What"), sort_key="kind"),
         Column("payment.purchase.customer.email", label=gettext_lazy("Customer")),
         Column("reason", label=gettext_lazy("Reason"), sort_key="reason"),

@@ -111,7 +111,7 @@ class ExternalListView(generic.IndexView):
     paginate_by = 50
     search_fields = ["gateway_refund_id", "payment__gateway_payment_id", "payment__purchase__number", "payment__purchase__customer__email"]
     columns = [
-        TitleColumn("payment.purchase.number", label=gettext_lazy("Order"), get_url=external_url),
+        TitleColumn("payment.purchase.number", label=gettext_lazy("Order"), get_url=external_url, classname="refund-reference"),
         Column("payment.purchase.customer.email", label=gettext_lazy("Customer")),
         AmountColumn("amount_minor", label=gettext_lazy("Amount"), sort_key="amount_minor", classname="refund-number"),
         Column("get_state_display", label=gettext_lazy("State"), sort_key="state"),

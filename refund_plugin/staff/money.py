@@ -51,7 +51,7 @@ LABELS: dict[str, tuple[Any, Any]] = {
     "refunded": (gettext_lazy("Refunded"), gettext_lazy("through this site")),
     "by_hand": (gettext_lazy("Paid by hand"), gettext_lazy("by a person, with proof")),
     "elsewhere": (gettext_lazy("Refunded elsewhere"), gettext_lazy("at the payment provider, past this site")),
-    "unassigned": (gettext_lazy("Of it, not assigned"), gettext_lazy("belongs to no product yet")),
+    "unassigned": (gettext_lazy("Not assigned yet"), gettext_lazy("refunded elsewhere or about to be, and of no product yet")),
     "waiting": (gettext_lazy("Waits to be sent"), ""),
     "pending": (gettext_lazy("With the bank"), gettext_lazy("sent and confirmed, not there yet")),
     "unknown": (gettext_lazy("Unknown"), gettext_lazy("sent, the answer is not known yet")),
@@ -64,6 +64,8 @@ COUNTS: dict[str, Any] = {
     "ours": gettext_lazy("ours"),
     "external": gettext_lazy("made elsewhere"),
     "foreign": gettext_lazy("on payments of others"),
+    "disputes": gettext_lazy("disputes"),
+    "payments": gettext_lazy("payments asked about"),
     "news": gettext_lazy("news"),
     "missing": gettext_lazy("not listed"),
 }
@@ -200,6 +202,12 @@ def _account_concerns(truth: AccountTruth) -> Iterator[str]:
     since = truth.backlog.due_since
     if since and now - since > DUE_TOO_LONG:
         yield _("%(account)s: refunds have been due for more than ten minutes: is a worker running?") % name
+    if truth.backlog.needs_person:
+        yield ngettext(
+            "%(account)s: %(count)d refund needs a person, see Requests.",
+            "%(account)s: %(count)d refunds need a person, see Requests.",
+            truth.backlog.needs_person,
+        ) % {**name, "count": truth.backlog.needs_person}
     if not truth.is_current or not truth.is_configured:
         return
     hours, done = settings().reconcile_hours, truth.done

@@ -85,7 +85,7 @@ def queue_columns() -> list[Column]:
 def purchase_columns() -> list[Column]:
     """Columns of the list of purchases."""
     return [
-        TitleColumn("number", label=_("Order"), get_url=purchase_url, sort_key="number"),
+        TitleColumn("number", label=_("Order"), get_url=purchase_url, sort_key="number", classname="refund-reference"),
         Column("lines", label=_("What"), accessor=bought_names, classname="refund-what"),
         Column("customer.email", label=_("Customer"), sort_key="customer__email"),
         AmountColumn("paid_minor", label=_("Paid"), sort_key="paid_minor", classname="refund-number"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
+from refund_plugin import clock
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
 
@@ -18,6 +21,13 @@ register = template.Library()
 def written(amount: Money, formatter: Formatter) -> str:
     """Write an amount: `18.20 €`."""
     return formatter.money(amount)
+
+
+@register.filter
+def ago(at: datetime) -> str:
+    """Say how long ago it was: `just now`, `3 hours ago`."""
+    now = clock.now()
+    return _("just now") if now - at < timedelta(minutes=1) else _("%(time)s ago") % {"time": timesince(at, now)}
 
 
 @register.filter

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import translation
 from django.utils.functional import cached_property
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView
 from wagtail.admin import messages
 from wagtail.admin.views.generic.base import WagtailAdminTemplateMixin
@@ -71,13 +75,13 @@ class WorkListView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
         """This person, in every store."""
         return replace(staff_actor(self.request.user, ensure_default_store()), store_id=None)
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # or a stream
         """Show the page, or download the list without claiming."""
         if "download" in request.GET:
             return self.download(claim=False)
         return super().get(request, *args, **kwargs)
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Claim and download, or check or record a filled list."""
         if "claim" in request.POST:
             return self.download(claim=True)
@@ -95,10 +99,12 @@ class WorkListView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
                     messages.success(request, _("Payments recorded: %(count)d.") % {"count": report.recorded})
         return self.render_to_response(self.get_context_data(form=form, report=report))
 
-    def download(self, *, claim: bool) -> HttpResponse:
+    def download(self, *, claim: bool) -> StreamingHttpResponse:
         """Return the list as a file."""
-        now = clock.now()
-        response = HttpResponse(BOM + "".join(as_csv(export(by=self.actor, claim=claim, now=now))), content_type="text/csv; charset=utf-8")
+        now, language = clock.now(), get_language() or "en"
+        # line by line, because claiming hundreds takes a while: whoever waits sees it grow
+        lines = _in_language(language, chain([BOM], as_csv(export(by=self.actor, claim=claim, now=now))))
+        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
         name = "mine" if claim else "waiting"
         response["Content-Disposition"] = f'attachment; filename="refunds-{name}-{now:%Y-%m-%d-%H%M}.csv"'
         response["Cache-Control"] = "private, no-store"
@@ -125,6 +131,17 @@ class WorkListView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
             formatter=formatter_for(timezone=ensure_default_store().timezone),
             **kwargs,
         )
+
+
+def _in_language(language: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines that are made in a language: what is streamed is made after the admin has put its own away."""
+    source = iter(lines)
+    while True:
+        with translation.override(language):
+            line = next(source, None)
+        if line is None:
+            return
+        yield line
 
 
 def _sums(refunds: list[Refund]) -> list[Money]:

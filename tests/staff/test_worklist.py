@@ -8,6 +8,8 @@ import io
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import get_language
 
 from refund_plugin import clock
 from refund_plugin.actor import SYSTEM
@@ -39,7 +41,7 @@ def refunds(make_case):
 
 
 def rows_of(response):
-    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))
 
 
 def upload(client, url, rows, *, record=False, **changes):
@@ -113,3 +115,29 @@ def test_without_the_permission_there_is_no_page_no_file_and_no_claim(refunds, m
     client.post(url, {"claim": "1"})
     assert states() == {RefundState.RESERVED}
     assert url not in client.get(reverse("refund_cases:index")).content.decode()
+
+
+def test_a_claimed_list_comes_line_by_line_so_that_claiming_shows_its_progress(refunds, payer, url):
+    lines = iter(payer.post(url, {"claim": "1"}).streaming_content)
+    claimed = []
+    for _line in lines:
+        claimed.append(Refund.objects.filter(state=RefundState.MANUAL_CLAIMED).count())
+    assert claimed == [0, 0, 1, 2]  # the mark of UTF-8, the head, then a refund with each line
+
+
+def test_the_lines_of_a_list_are_in_the_language_of_who_asked_for_it(refunds, payer, url, monkeypatch):
+    told = []
+    monkeypatch.setattr(worklist, "_", lambda text: told.append(get_language()) or text)
+    answer = payer.get(url, {"download": "1"}, headers={"Accept-Language": "de"})
+    with translation.override("fr"):
+        list(answer.streaming_content)
+    assert told == ["de", "de"]
+
+
+@pytest.mark.parametrize("amount", ["sNaN", "NaN", "-sNaN1", "Infinity", "1e999999999", "=18.20", ""])
+def test_an_amount_that_is_no_number_is_refused_kindly_and_records_nothing(refunds, payer, url, amount):
+    [row, _other] = rows_of(payer.post(url, {"claim": "1"}))
+    answer = upload(payer, url, [row], record=True, amount=amount)
+    [problem] = answer.context["report"].problems
+    assert "Leave it as it was exported" in problem.why or "not what the list says" in problem.why
+    assert states() == {RefundState.MANUAL_CLAIMED}
