@@ -33,18 +33,23 @@ from refund_plugin.refunds.alerts import look_at
 from refund_plugin.refunds.checks import MAX_MESSAGE
 from refund_plugin.refunds.models import Alert, RefundRequest
 from refund_plugin.refunds.people import may, staff_actor
+from refund_plugin.staff.alert_advice import ADVICE
 from refund_plugin.staff.permissions import policy
 from refund_plugin.stores.services import ensure_default_store
 
 KINDS: Mapping[str, Any] = {
     "access_stuck": gettext_lazy("Access was not taken away"),
     "brake": gettext_lazy("Automatic refunds held back"),
+    "dispute": gettext_lazy("A dispute has changed"),
     "dispute_inquiry": gettext_lazy("The bank asks"),
     "dispute_lost": gettext_lazy("Dispute lost"),
     "dispute_opened": gettext_lazy("Payment disputed"),
     "dispute_won": gettext_lazy("Dispute won"),
     "external_refund": gettext_lazy("Refunded elsewhere"),
     "fraud_warning": gettext_lazy("Fraud warning"),
+    "history_unknown": gettext_lazy("Earlier refunds are not known"),
+    "invoice_note_failed": gettext_lazy("No note on the invoice"),
+    "invoice_note_stands": gettext_lazy("A note on the invoice is no longer true"),
     "ledger_differs": gettext_lazy("The books do not add up"),
     "money_over": gettext_lazy("More gone than paid"),
     "reconcile_differs": gettext_lazy("The payment provider tells it differently"),
@@ -58,6 +63,7 @@ KINDS: Mapping[str, Any] = {
     "reimburse_overdue": gettext_lazy("Later than the law allows"),
     "reimburse_soon": gettext_lazy("Due by law soon"),
     "selftest_failed": gettext_lazy("The self-test failed"),
+    "subscription_not_ended": gettext_lazy("A subscription was not ended"),
     "webhook_parked": gettext_lazy("A webhook cannot be applied"),
 }
 SHOW = [("open", gettext_lazy("Nobody has looked yet")), ("looked", gettext_lazy("Looked at")), ("all", gettext_lazy("All"))]
@@ -207,6 +213,7 @@ class AlertView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateView)
         return super().get_context_data(
             alert=alert,
             kind=kind_label(alert),
+            advice=ADVICE.get(alert.kind, ""),
             formatter=self.formatter,
             links=_links(alert),
             details=[(str(key).replace("_", " "), value) for key, value in sorted(alert.details.items())],

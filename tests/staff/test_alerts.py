@@ -10,7 +10,8 @@ from refund_plugin.actor import SYSTEM
 from refund_plugin.refunds.alerts import look_at, raise_alert
 from refund_plugin.refunds.models import Alert, Refund
 from refund_plugin.refunds.review import approve_request
-from refund_plugin.staff.alerts import alert_url
+from refund_plugin.staff.alert_advice import ADVICE
+from refund_plugin.staff.alerts import KINDS, alert_url
 from refund_plugin.stores.services import ensure_default_store
 from tests.factories import make_purchase
 
@@ -34,6 +35,18 @@ def test_the_list_shows_the_open_ones_newest_first_and_the_others_when_asked(gat
     assert shown(staff, show="looked") == ["looked"]
     assert shown(staff, show="all") == ["second", "first", "looked"]
     assert (first.looked_at, second.looked_at) == (None, None)
+
+
+def test_every_kind_has_a_name_and_says_what_to_do():
+    assert set(ADVICE) == set(KINDS)
+
+
+def test_an_open_alert_says_what_to_do_about_it(gateway, staff):
+    alert = raised(kind="dispute_opened")
+    page = staff.get(alert_url(alert)).content.decode()
+    assert "Do not refund it as well" in page
+    look_at(alert_id=alert.pk, by=SYSTEM, note="Handed in.", now=clock.now())
+    assert "Do not refund it as well" not in staff.get(alert_url(alert)).content.decode()
 
 
 def test_the_list_is_narrowed_by_kind_and_by_words(gateway, staff):

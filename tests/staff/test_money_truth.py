@@ -132,6 +132,16 @@ def test_what_the_gateway_tells_differently_is_named_with_its_case(gateway, make
     assert reverse("refund_cases:case", args=[case.pk]) in html
 
 
+def test_money_that_came_back_and_is_owed_does_not_add_up_until_a_person_has_seen_to_it(gateway, make_case, verified, staff):
+    approve(make_case()), drive_refunds()
+    refund = Refund.objects.get()
+    gateway.settle(refund.gateway_refund_id, AnswerKind.FAILED, "expired_or_canceled_card")
+    compare()
+    html = page(staff)
+    assert "The money adds up" not in html
+    assert "main: 1 refund needs a person, see Requests." in html
+
+
 def test_an_answer_that_stays_unknown_and_a_silent_gateway_are_told(gateway, make_case, verified, staff):
     gateway.script("timeout_after_commit")
     approve(make_case()), drive_refunds()
