@@ -154,6 +154,15 @@ def test_a_refund_that_leaves_a_term_running_ends_nothing(gateway: MemoryGateway
     assert not SubscriptionEnd.objects.exists()
 
 
+def test_an_extra_that_cost_nothing_does_not_keep_the_subscription_alive(gateway: MemoryGateway) -> None:
+    free = replace(PLAN, sku="FREE-1", name="Included for nothing", paid_minor=0, tax_minor=0)
+    purchase = buy(gateway, PLAN, free)
+    request = ask(purchase, {purchase.lines.get(sku="PLAN-1"): 1})
+    assert only_refund(request).waits_for == "subscription"
+    drive_ends(NOW)
+    assert is_ended(gateway)
+
+
 def test_all_seats_that_are_left_end_the_subscription(gateway: MemoryGateway) -> None:
     purchase = buy(gateway, replace(PLAN, quantity=3), replace(PLAN, sku="EXTRA-1"))
     line = purchase.lines.get(sku="PLAN-1")

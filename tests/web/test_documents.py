@@ -44,6 +44,17 @@ def test_the_tracking_page_leads_to_the_document_and_names_the_day_of_arrival(re
         assert text in document.content.decode()
 
 
+def test_a_forwarded_link_tells_nobody_the_customers_name_or_address(request_paid):
+    customer = request_paid.customer
+    customer.name = "Ada Lovelace"
+    customer.save()
+    note = CreditNote.objects.get()
+    document = Client().get(reverse("refund_plugin:track_document", args=[tracking_token(request_paid), note.pk])).content.decode()
+    assert "a•••@example.com" in document
+    assert "Lovelace" not in document
+    assert customer.email not in document
+
+
 def test_another_requests_link_does_not_open_it(request_paid):
     note = CreditNote.objects.get()
     other = ask(make_purchase())

@@ -169,6 +169,19 @@ def test_after_too_many_failures_an_event_is_parked_with_an_alert_and_sending_it
     assert WebhookEvent.objects.get().state == "done" and Dispute.objects.exists()
 
 
+def test_a_parked_event_of_an_account_that_is_no_longer_configured_keeps_its_head_only(purchase, settings):
+    about = dispute_object(purchase, "needs_response") | {"evidence": {"customer_email_address": "ottilie@example.com"}}
+    deliver(about, event_id="evt_1", event_type="charge.dispute.created")
+    [gateway] = settings.REFUND_PLUGIN["GATEWAYS"].values()
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {"another": gateway}}
+    for _failure in range(MAX_FAILURES):
+        WebhookEvent.objects.update(due_at=clock.database_now())
+        apply_waiting()
+
+    event = WebhookEvent.objects.get()
+    assert (event.state, sorted(event.body)) == ("parked", ["created", "id", "livemode", "type"])
+
+
 def test_an_event_that_a_dead_worker_held_is_applied_once_its_lease_is_over(purchase):
     deliver(refund_object(purchase), event_id="evt_1")
     assert len(apply._claim()) == 1  # and then the worker dies
