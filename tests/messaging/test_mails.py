@@ -7,7 +7,7 @@ from django.core import mail
 from django.utils import translation
 
 from refund_plugin.actor import customer_actor
-from refund_plugin.errors import PolicyInvalid
+from refund_plugin.errors import NotFound, PolicyInvalid
 from refund_plugin.events.models import Delivery, Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.messaging import compose
@@ -19,7 +19,7 @@ from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.services import answer_evidence, cancel_request
-from refund_plugin.refunds.tracking import purchases_url, tracking_url
+from refund_plugin.refunds.tracking import find_by_token, purchases_url, tracking_token, tracking_url
 from tests.factories import COURSE, EBOOK, LICENCE, NOW, SALE, make_purchase
 from tests.refunds.helpers import CLERK, ask
 
@@ -307,3 +307,15 @@ def test_writing_a_mail_takes_a_fixed_number_of_statements(shop, django_assert_m
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def test_what_staff_read_of_a_mail_leaves_out_the_link_that_acts_as_the_customer(shop, work):
+    request = ask(make_purchase(lines=[EBOOK]))
+    received, _paid = work()
+    message = Message.objects.get(kind="received_approved")
+
+    assert tracking_token(request) in message.text and tracking_token(request) in received.body
+    assert tracking_token(request) not in message.shown_text
+    assert message.shown_text.replace("…", tracking_token(request)) == message.text  # nothing else is left out
+    with pytest.raises(NotFound):
+        find_by_token(message.shown_text.partition("/refunds/track/")[2].split("/")[0])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refund_plugin.actor import Actor, ActorKind
-from refund_plugin.errors import NotAllowed, NotFound, Required, WrongState
+from refund_plugin.errors import AlreadyRefunded, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events.models import Event
 from refund_plugin.gateways.facts import WebhookDispute, WebhookWarning
 from refund_plugin.gateways.services import default_account
@@ -317,6 +317,22 @@ class TestBeforeItIsADispute:
         assert purchase.refund_requests.get().state == "in_review"
         request = refund_in_full(dispute_id=Dispute.objects.get().pk, by=CLERK, reason="Fine.", now=NOW)
         assert request.state == "approved" and Refund.objects.count() == 1
+
+    @pytest.mark.parametrize("is_sent", [False, True], ids=["on its way", "sent"])
+    def test_pressed_a_second_time_it_says_so_and_pays_once(self, purchase, gateway, is_sent):
+        tell(warning(purchase))
+        dispute = Dispute.objects.get()
+        first = refund_in_full(dispute_id=dispute.pk, by=CLERK, reason="Asked.", now=NOW)
+        if is_sent:
+            drive_refunds()
+
+        with pytest.raises((WrongState, AlreadyRefunded)) as told:
+            refund_in_full(dispute_id=dispute.pk, by=CLERK, reason="Asked again.", now=NOW)
+
+        drive_refunds()
+        assert str(told.value)
+        assert list(purchase.refund_requests.all()) == [first] and only_refund(first).state == "succeeded"
+        assert [command.amount.minor for command in gateway.sent] == [1820] and fine()
 
     @pytest.mark.parametrize(
         ("changes", "error"),

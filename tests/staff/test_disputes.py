@@ -106,6 +106,17 @@ def test_the_refund_in_full_leads_to_its_case(purchase, staff):
     assert (request.state, Refund.objects.get().amount_minor) == ("approved", 4220)
 
 
+def test_the_refund_in_full_pressed_a_second_time_says_why_not_and_pays_once(purchase, staff):
+    page = url("dispute", dispute_of(purchase, "warning_needs_response").pk)
+    staff.post(page, {"reason": "The bank asked."})
+
+    again = staff.post(page, {"reason": "The bank asked."})
+
+    [problem] = again.context["form"].non_field_errors()
+    assert again.status_code == 200 and problem in again.content.decode()
+    assert RefundRequest.objects.count() == Refund.objects.count() == 1
+
+
 def test_without_a_reason_nothing_is_refunded(purchase, staff):
     page = staff.post(url("dispute", dispute_of(purchase, "warning_needs_response").pk), {"reason": ""})
 
