@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from graphql import build_schema, parse, validate
 
-from refund_plugin import documents
+from refund_plugin import clock, documents
 from refund_plugin.conf import KEYS, Limit
+from refund_plugin.events import services as event_services
 from refund_plugin.orders import events as order_events
 from refund_plugin.refunds import events as refund_events
+from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.states import REFUND_TRANSITIONS, REQUEST_TRANSITIONS, RefundEvent, RefundState, RequestState
 from refund_plugin.rules import Outcome, PolicyDocument, dump_document, evaluate, explain_line, load_document, unregister_clause
+from refund_plugin.stores.services import ensure_default_store
 from tests.documented import ROOT
 from tests.rules.building import ENGLISH, line
 
@@ -144,3 +147,13 @@ def test_python_and_json_blocks_can_be_read(path: Path) -> None:
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     targets = [target for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()) if "://" not in target]
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.django_db
+def test_the_subscriber_shown_passes_alerts_on(monkeypatch: pytest.MonkeyPatch, mailoutbox: list[Any], settings: Any) -> None:
+    monkeypatch.setattr(event_services, "_subscribers", {})
+    settings.ADMINS = [("Ada", "ada@shop.example")]
+    _module("shown_alarms", next(code for code in _fences(_text("operations.md"), "python") if "alert_raised" in code), monkeypatch)
+    raise_alert(kind="refund_returned", key="1", why="18.20 EUR came back", store_id=ensure_default_store().pk, now=clock.now())
+    event_services.deliver_due()
+    assert [mail.body for mail in mailoutbox] == ["refund_returned: 18.20 EUR came back"]
