@@ -12,11 +12,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from refund_plugin.conf import settings
+from refund_plugin.gateways.answers import GatewayAnswer
 from refund_plugin.refunds.models import AttemptPurpose, Refund
 from refund_plugin.refunds.states import RefundState
 
 KEY_BURNT = "key_burnt"
 KEY_KNOWN = "key_known"
+# the key is useless; or it cannot be burnt, because the gateway keeps no refusals or knows no such payment: its "no" has to do
+BURNT_OR_NEVER = frozenset({KEY_BURNT, "key_not_burnt", "resource_missing", "adapter_error"})
 BETWEEN_LISTINGS = timedelta(minutes=10)
 # how long a listing may be relied on: a day later, a late sender may have paid and the gateway have forgotten the key of it
 FRESH = timedelta(minutes=10)
@@ -37,6 +40,8 @@ def purpose_of(refund: Refund, now: datetime, *, replayable: bool = True, stoppe
         return AttemptPurpose.RETRIEVE if refund.gateway_refund_id else AttemptPurpose.LIST
     young = _age(refund, now) < timedelta(hours=settings().key_replay_hours)
     if refund.state == RefundState.UNKNOWN:
+        if refund.failure_code and refund.key_known_at is None and young:  # an old key is burnt only once the listings were read
+            return AttemptPurpose.BURN
         known = is_key_known(refund, now)
         if replayable and not refund.stored_error and (known or (young and not stopped)):
             return AttemptPurpose.REPLAY
@@ -45,6 +50,15 @@ def purpose_of(refund: Refund, now: datetime, *, replayable: bool = True, stoppe
     if _is_fresh(refund.listed_at, now) or (young and replayable and not refund.list_first):
         return AttemptPurpose.SEND
     return AttemptPurpose.LIST
+
+
+def wants_burning(refund: Refund, answer: GatewayAnswer) -> bool:
+    """Tell whether a "no" ends a refund only once its key is burnt.
+
+    An earlier request may arrive yet, and the gateway need not keep its "no" under the key. It keeps what it repeats from there,
+    and what it says once it has shown that it knows the key.
+    """
+    return refund.state == RefundState.UNKNOWN and not answer.idempotent_replayed and refund.key_known_at is None
 
 
 def is_key_known(refund: Refund, now: datetime) -> bool:

@@ -250,6 +250,8 @@ class _Recorder:
         if mismatch:
             self._contradict(refund, mismatch)
             return
+        if refund.state == RefundState.UNKNOWN:
+            refund.failure_code = refund.failure_message = ""  # an earlier "no" was not the last word
         refund.gateway_refund_id = answer.gateway_refund_id or refund.gateway_refund_id
         refund.trace_reference = answer.trace_reference or refund.trace_reference
         after = do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
@@ -267,13 +269,24 @@ class _Recorder:
         if call.purpose in (AttemptPurpose.LIST, AttemptPurpose.RETRIEVE):
             event = RefundEvent.NOT_EXECUTED  # nobody could look, and looking sends nothing
         elif call.purpose == AttemptPurpose.BURN:
-            if answer.code == absence.KEY_KNOWN:
-                refund.key_known_at = self._database_now
-            event = RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
+            event = self._event_of_burning(refund, answer)
+        elif event == RefundEvent.DEFINITIVE_NO and absence.wants_burning(refund, answer):
+            refund.failure_code, refund.failure_message = (answer.code or event.value)[:80], answer.message[:500]
+            event = RefundEvent.MAYBE_EXECUTED
         if event == RefundEvent.PROVEN_ABSENT:
             self._prove_absent(refund, message=answer.message)
+        elif event == RefundEvent.DEFINITIVE_NO and call.purpose == AttemptPurpose.BURN:
+            code, message = refund.failure_code, refund.failure_message  # of the "no" that the key was burnt for
+            do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=code, message=message)
         elif event is not None:
             do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
+
+    def _event_of_burning(self, refund: Refund, answer: GatewayAnswer) -> RefundEvent | None:
+        if answer.code == absence.KEY_KNOWN:
+            refund.key_known_at = self._database_now
+        if refund.failure_code:  # the gateway said "no" already
+            return RefundEvent.DEFINITIVE_NO if answer.code in absence.BURNT_OR_NEVER else None
+        return RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
 
     def _prove_absent(self, refund: Refund, *, message: str = "") -> None:
         event = RefundEvent.PROVEN_ABSENT
@@ -358,6 +371,8 @@ def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, now: datetime) -
         return float(PENDING_POLL_SECONDS[min(max(refund.attempt_count, 1), len(PENDING_POLL_SECONDS)) - 1])
     if answer is None:
         return absence.wait_seconds(refund)
+    if refund.failure_code and answer.kind == AnswerKind.DEFINITIVE_NO:
+        return 0.0  # its key is burnt now
     if answer.code == absence.KEY_KNOWN:  # ask for what is kept under the key, or wait until the gateway has forgotten it
         return 0.0 if absence.is_key_known(refund, now) else absence.BETWEEN_LISTINGS.total_seconds()
     if answer.retry_after_seconds is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refund_plugin.refunds.states import RefundState
-from tests.faults.model_protocol import ABSENT, FRESH, NO_ANSWER, Ours, Protocol
+from tests.faults.model_protocol import ABSENT, FRESH, KEPT_NO, NO_ANSWER, Ours, Protocol
 
 SENDS = ("send", "replay")
 
@@ -24,6 +24,13 @@ class TakesSilenceForFailure(Protocol):
         if answer == NO_ANSWER and purpose in SENDS and holds:
             return ours._replace(state=str(RefundState.FAILED.value))
         return super()._record(ours, purpose, answer, holds, is_news, is_recent)
+
+
+class TakesEveryNoForTheEnd(Protocol):
+    """Believes that the gateway keeps each "no" under the key, and leaves the key usable."""
+
+    def _record(self, ours: Ours, purpose: str, answer: str, holds: bool, is_news: bool, is_recent: bool) -> Ours:
+        return super()._record(ours, purpose, KEPT_NO if answer == "definitive_no" else answer, holds, is_news, is_recent)
 
 
 class NeverBurns(Protocol):

@@ -35,12 +35,14 @@ BEFORE = ENDED_AT - timedelta(hours=4)
 AMOUNT_MINOR = 1000
 NO_ANSWER = "no_answer"
 STORED_ERROR = "stored_error"
+KEPT_NO = "kept_no"
 ABSENT = "absent"
 _ANSWERS = {
     NO_ANSWER: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer"),
     STORED_ERROR: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="api_error", idempotent_replayed=True),
     "not_executed": GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="connection_failed"),
     "definitive_no": GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="insufficient_funds"),
+    KEPT_NO: GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="insufficient_funds", idempotent_replayed=True),
     "key_burnt": GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="key_burnt"),
     "key_known": GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="key_known"),
     **{kind: GatewayAnswer(kind=AnswerKind(kind), gateway_refund_id="re_1") for kind in ("pending", "succeeded", "failed")},
@@ -60,6 +62,7 @@ class Ours(NamedTuple):
     absent: str = ""  # when the last of them was read
     key_known: str = ""  # when the gateway said that it knows the key
     stored_error: bool = False
+    told_no: bool = False  # the gateway said "no", and the key is not burnt yet
     named: bool = False  # we know the gateway's id of it
     waits: bool = False  # it is not due before ten minutes have passed
     stopped: bool = False  # it waits for a person
@@ -191,6 +194,7 @@ def _refund_of(ours: Ours, *, over: bool = False) -> Refund:
         absent_since=absent - timedelta(minutes=30) if absent and ours.absences == 2 else absent,
         key_known_at=_BACK[ours.key_known],
         stored_error=ours.stored_error,
+        failure_code="insufficient_funds" if ours.told_no else "",
         gateway_refund_id="re_1" if ours.named else "",
         settled_at=ENDED_AT,
         lease_until=NOW,
@@ -219,6 +223,7 @@ def _ours_of(refund: Refund) -> Ours:
         absent=_age_of(refund.absent_at),
         key_known=_age_of(refund.key_known_at),
         stored_error=refund.stored_error,
+        told_no=refund.state == RefundState.UNKNOWN and bool(refund.failure_code),
         named=bool(refund.gateway_refund_id),
         waits=refund.due_at - NOW >= timedelta(minutes=10),
         stopped=refund.waits_for == WaitsFor.PERSON,

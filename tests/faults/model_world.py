@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from refund_plugin.refunds.states import DRIVEN, OVER, RefundState
-from tests.faults.model_protocol import ABSENT, FRESH, KNOWN, NO_ANSWER, OLD, STALE, STORED_ERROR, Ours, Protocol
+from tests.faults.model_protocol import ABSENT, FRESH, KEPT_NO, KNOWN, NO_ANSWER, OLD, STALE, STORED_ERROR, Ours, Protocol
 
 RESERVED = RefundState.RESERVED.value
 PROCESSING = RefundState.PROCESSING.value
@@ -159,8 +159,9 @@ class Model:
     def _execute(self, row: Row) -> Iterator[tuple[Row, str]]:
         """A request to refund arrives at the gateway."""
         if row.key:
-            yield row, NO_ANSWER if row.key == "burnt" else row.key
+            yield row, {"burnt": NO_ANSWER, "definitive_no": KEPT_NO}.get(row.key, row.key)
             return
+        yield row, "definitive_no"  # which the gateway does not keep
         yield row._replace(key="definitive_no", key_is_old=False), "definitive_no"
         for status in ("pending", "succeeded"):
             yield self._pay(row, status, key=status), status

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 
 from refund_plugin import clock
-from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer, RefundCommand
+from refund_plugin.money import Money
 from refund_plugin.refunds import absence, states
 from refund_plugin.refunds.calls import call_gateway, drive_refunds
-from refund_plugin.refunds.execute import Started, begin_attempts, claim_due
+from refund_plugin.refunds.execute import Started, begin_attempts, claim_due, load_command
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.outcomes import Told, record_answer, record_answers
 from refund_plugin.refunds.states import RefundEvent, RefundState
@@ -35,6 +36,14 @@ def record(started: Started, answer: GatewayAnswer | None) -> None:
     record_answers([Told(started.refund_id, answer, started.call)], now=NOW)
 
 
+MISSED = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer")
+
+
+def late_command(request) -> RefundCommand:
+    """Return the command of a call that has not arrived yet."""
+    return load_command(only_refund(request).command)
+
+
 def lost_and_listed_once(gateway) -> None:
     """A request that never arrived, whose key is too old, and one listing without it."""
     gateway.script("timeout_before_commit")
@@ -52,6 +61,66 @@ def test_an_answer_that_a_webhook_overtook_does_not_undo_the_failure_that_it_tol
     record_answer(refund_id=started.refund_id, answer=gateway.retrieve(answer.gateway_refund_id), now=clock.now())
     record(started, answer)
     assert only_refund(request_).state == RefundState.FAILED
+
+
+@pytest.mark.django_db
+def test_a_no_to_a_replay_ends_a_refund_only_once_its_key_is_burnt(gateway, request_, monkeypatch):
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    late = late_command(request_)
+    no = GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="parameter_invalid", message="Not now.")
+    with monkeypatch.context() as patched, clock.travel(timedelta(minutes=5)):
+        patched.setattr(gateway, "burn", lambda command, captured: MISSED)
+        patched.setattr(gateway, "refund", lambda command: no)  # which it does not keep
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.UNKNOWN
+    with clock.travel(timedelta(minutes=30)):
+        drive_refunds()
+
+    refund = only_refund(request_)
+    assert (refund.state, refund.failure_code, refund.failure_message) == (RefundState.FAILED, "parameter_invalid", "Not now.")
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "replay", "burn", "burn"]
+    assert gateway.refund(late).kind == AnswerKind.MAYBE_EXECUTED and not gateway.sent  # the request that arrives late cannot pay
+
+
+@pytest.mark.django_db
+def test_a_no_that_the_gateway_keeps_under_the_key_is_read_from_there(gateway, request_):
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    gateway._ledger.payments[only_refund(request_).payment.gateway_payment_id].captured = Money(1, "EUR")
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+
+    refund = only_refund(request_)
+    assert (refund.state, refund.failure_code) == (RefundState.FAILED, "amount_too_large")
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "replay", "burn", "replay"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("code", ["resource_missing", "key_not_burnt"])
+def test_a_no_stands_where_the_key_can_never_be_burnt(gateway, request_, monkeypatch, code):
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    monkeypatch.setattr(gateway, "refund", lambda command: GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="charge_disputed"))
+    monkeypatch.setattr(gateway, "burn", lambda command, captured: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=code))
+    with clock.travel(timedelta(minutes=5)):
+        drive_refunds()
+    assert (only_refund(request_).state, only_refund(request_).failure_code) == (RefundState.FAILED, "charge_disputed")
+
+
+@pytest.mark.django_db
+def test_a_refund_that_was_paid_after_a_no_forgets_the_no(gateway, request_, monkeypatch):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    no = GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="insufficient_funds")
+    with monkeypatch.context() as patched, clock.travel(timedelta(minutes=5)):
+        patched.setattr(gateway, "refund", lambda command: no)
+        patched.setattr(gateway, "burn", lambda command, captured: MISSED)
+        drive_refunds()
+    with clock.travel(timedelta(minutes=30)):
+        drive_refunds()
+    refund = only_refund(request_)
+    assert (refund.state, refund.failure_code) == (RefundState.SUCCEEDED, "") and len(gateway.sent) == 1
 
 
 @pytest.mark.django_db
@@ -128,6 +197,7 @@ def test_nothing_that_the_protocol_can_reach_with_one_fault_is_wrong():
     [
         (mutants.ResendsBlindly, "one refund became two at the gateway"),
         (mutants.TakesSilenceForFailure, "one debt was paid twice"),
+        (mutants.TakesEveryNoForTheEnd, "one debt was paid twice"),
         (mutants.NeverBurns, "one debt was paid twice"),
         (mutants.BurnsOnOldListings, "one debt was paid twice"),
         (mutants.BelievesOldNews, "a failure that was known was undone by what was told before it"),
