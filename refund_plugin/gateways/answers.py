@@ -72,6 +72,7 @@ class ListedRefund:
     Attributes:
         refund_id: our UUID from the metadata; None for one made in the dashboard or by another program.
         installation: which installation's metadata it carries; "" for none.
+        charge_id: another name of the payment, if the gateway has one.
     """
 
     gateway_refund_id: str
@@ -80,6 +81,7 @@ class ListedRefund:
     installation: str
     created: datetime
     answer: GatewayAnswer
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class PaymentState:
         refunded: what refunds took, those on their way included.
         disputed: whether it was ever disputed, formally or by an inquiry, however that ended.
         settlement, fee: in the currency that the account is paid out in; None until the gateway tells.
+        charge_id: another name of the payment, if the gateway has one.
     """
 
     gateway_payment_id: str
@@ -113,6 +116,7 @@ class PaymentState:
     paid_at: datetime | None = None
     settlement: Money | None = None
     fee: Money | None = None
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ from refund_plugin.money import Money
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """The head of every event; `created` is when the gateway made it, which may be long before it arrives."""
+    """The head of every event; `created` is when the gateway made it, which may be long before it arrives.
+
+    Facts about a payment also carry `charge_id`, another name that the gateway has for it: an order may have come with that one.
+    """
 
     event_id: str
     event_type: str
@@ -36,6 +39,7 @@ class WebhookRefund(Told):
     installation: str
     refunded_at: datetime
     answer: GatewayAnswer
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class WebhookDispute(Told):
     is_lost: bool
     evidence_due: datetime | None
     opened_at: datetime | None = None
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class WebhookWarning(Told):
     gateway_payment_id: str
     fraud_type: str
     actionable: bool
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,7 @@ class WebhookPayment(Told):
     captured: Money
     is_captured: bool
     is_canceled: bool
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ class SalePayment:
 
     Attributes:
         has_history: whether something of it was refunded or disputed when the sale was read.
+        charge_id: another name of the payment, if the gateway has one.
     """
 
     gateway_payment_id: str
@@ -61,6 +62,7 @@ class SalePayment:
     settlement: Money | None = None
     fee: Money | None = None
     has_history: bool = False
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from refund_plugin.gateways.stripe_reading import (
     UNREADABLE,
     answer_to_refund,
     at,
+    charge_id_of,
     installation_of,
     is_payment_session,
     kept_of_refund,
@@ -135,6 +136,7 @@ def _refund(refund: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookRefund
         installation=installation_of(refund),
         refunded_at=at(refund["created"]) if "created" in refund else head["created"],
         answer=answer_to_refund(refund),
+        charge_id=charge_id_of(refund),
         **head,
     )
 
@@ -154,6 +156,7 @@ def _dispute(dispute: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookDisp
         is_lost=status == "lost",
         evidence_due=at(due_by) if due_by else None,
         opened_at=at(dispute["created"]) if "created" in dispute else None,
+        charge_id=charge_id_of(dispute),
         **head,
     )
 
@@ -164,6 +167,7 @@ def _warning(warning: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookWarn
         gateway_payment_id=payment_id_of(warning),
         fraud_type=str(warning.get("fraud_type") or ""),
         actionable=bool(warning["actionable"]),
+        charge_id=charge_id_of(warning),
         **head,
     )
 
@@ -175,6 +179,7 @@ def _payment_intent(intent: Mapping[str, Any], head: Mapping[str, Any]) -> Webho
         captured=read_amount(intent["amount_received"] if is_captured else 0, intent["currency"]),
         is_captured=is_captured,
         is_canceled=intent["status"] == "canceled",
+        charge_id=charge_id_of(intent),
         **head,
     )
 
@@ -185,6 +190,7 @@ def _captured_charge(charge: Mapping[str, Any], head: Mapping[str, Any]) -> Webh
         captured=read_amount(charge["amount_captured"], charge["currency"]),
         is_captured=True,
         is_canceled=False,
+        charge_id=charge_id_of(charge),
         **head,
     )
 

@@ -97,6 +97,7 @@ def listed_refund(refund: Mapping[str, Any]) -> ListedRefund:
         installation=installation_of(refund),
         created=at(refund["created"]),
         answer=answer_to_refund(refund),
+        charge_id=charge_id_of(refund),
     )
 
 
@@ -128,6 +129,7 @@ def payment_state(payment: Mapping[str, Any]) -> PaymentState:
         paid_at=at(charge["created"]) if charge else None,
         settlement=read_amount(transaction["amount"], transaction["currency"]) if transaction else None,
         fee=read_amount(transaction["fee"], transaction["currency"]) if transaction else None,
+        charge_id=charge.get("id") or "",
     )
 
 
@@ -253,6 +255,13 @@ def at(seconds: int) -> datetime:
 def payment_id_of(about: Mapping[str, Any]) -> str:
     """Return the payment that a refund, a dispute or a charge names: charges of older integrations have no payment intent."""
     return about.get("payment_intent") or about.get("charge") or (about["id"] if about["object"] == "charge" else "")
+
+
+def charge_id_of(about: Mapping[str, Any]) -> str:
+    """Return the charge behind the payment that `payment_id_of` returns: orders of older integrations name that one."""
+    if about.get("object") == "charge":
+        return str(about["id"])
+    return str(about.get("charge") or about.get("latest_charge") or "")
 
 
 def payment_param(gateway_payment_id: str) -> dict[str, str]:

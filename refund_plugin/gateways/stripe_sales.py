@@ -293,6 +293,7 @@ def _sale_payment(payment: PaymentState) -> SalePayment:
         settlement=payment.settlement,
         fee=payment.fee,
         has_history=payment.disputed or payment.refunded.minor > 0,
+        charge_id=payment.charge_id,
     )
 
 

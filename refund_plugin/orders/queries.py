@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Aggregate, Max, Q, QuerySet, Sum
 
 from refund_plugin.errors import NotFound
+from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.orders.data import Usage, UsageByLine
-from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Purchase, PurchaseLine
+from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.stores.models import Store
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def find_purchase(*, store_slug: str, number: str, email: str) -> Purchase:
     if purchase is None:
         raise NotFound
     return purchase
+
+
+def find_payment(*, account: GatewayAccount, gateway_payment_id: str, charge_id: str = "") -> Payment | None:
+    """Return the payment of an account with this name, or else with its other one, by which an order may have told it."""
+    names = [name for name in (gateway_payment_id, charge_id) if name]
+    payments = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
+    return min(payments, key=lambda payment: names.index(payment.gateway_payment_id), default=None)
 
 
 def _askable(value: str) -> bool:

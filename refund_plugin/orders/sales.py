@@ -96,7 +96,7 @@ def _record(store: Store, data: PurchaseData, known: Purchase | None, *, source_
 
 def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
     """Return the purchase that one of the sale's payments belongs to."""
-    names = [payment.gateway_payment_id for payment in sale.payments]
+    names = [name for payment in sale.payments for name in (payment.gateway_payment_id, payment.charge_id) if name]
     payments = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
     found = payments.select_related("purchase").order_by("pk").first()
     return found.purchase if found is not None else None
@@ -104,7 +104,7 @@ def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
 
 def _ask_for_history(account: GatewayAccount, sale: Sale) -> None:
     """Let the gateway be asked about payments of which it refunded or disputed something, and we know of nothing."""
-    names = [payment.gateway_payment_id for payment in sale.payments if payment.has_history]
+    names = [name for payment in sale.payments if payment.has_history for name in (payment.gateway_payment_id, payment.charge_id) if name]
     if names:
         untouched = Payment.objects.filter(held_minor=0, gone_minor=0, disputed_minor=0, history_due_at__isnull=True)
         untouched.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names).update(history_due_at=Now())

@@ -12,6 +12,7 @@ from refund_plugin.gateways.facts import WebhookPayment
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
+from refund_plugin.orders.queries import find_payment
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances, over_of
 from refund_plugin.refunds.externals import record_external
@@ -34,7 +35,7 @@ def record_capture(*, account: GatewayAccount, told: WebhookPayment, now: dateti
     Raises:
         ValueError: it was captured in another currency than we know.
     """
-    payment = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id=told.gateway_payment_id).first()
+    payment = find_payment(account=account, gateway_payment_id=told.gateway_payment_id, charge_id=told.charge_id)
     if payment is None:
         return None
     if told.is_canceled:

@@ -20,6 +20,7 @@ from refund_plugin.gateways.facts import WebhookDispute, WebhookWarning
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
+from refund_plugin.orders.queries import find_payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances, over_of
@@ -53,7 +54,7 @@ def record_dispute(*, account: GatewayAccount, told: WebhookDispute, now: dateti
         ValueError: it is in another currency than the payment.
     """
     with transaction.atomic(durable=True):
-        payment = _lock(account, told.gateway_payment_id)
+        payment = _lock(account, told)
         if payment is None:
             return None
         if told.amount.currency != payment.currency:
@@ -78,7 +79,7 @@ def record_warning(*, account: GatewayAccount, told: WebhookWarning, now: dateti
         The warning; None when it is about a payment we do not know.
     """
     with transaction.atomic(durable=True):
-        payment = _lock(account, told.gateway_payment_id)
+        payment = _lock(account, told)
         if payment is None:
             return None
         said = Dispute(
@@ -153,10 +154,9 @@ def may_refund_in_full(dispute: Dispute) -> bool:
     return dispute.kind != DisputeKind.FORMAL and dispute.outcome == DisputeOutcome.OPEN
 
 
-def _lock(account: GatewayAccount, gateway_payment_id: str) -> Payment | None:
-    found = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id=gateway_payment_id)
-    payment_id = found.values_list("pk", flat=True).first()
-    return lock_payment(payment_id) if payment_id is not None else None
+def _lock(account: GatewayAccount, told: WebhookDispute | WebhookWarning) -> Payment | None:
+    payment = find_payment(account=account, gateway_payment_id=told.gateway_payment_id, charge_id=told.charge_id)
+    return lock_payment(payment.pk) if payment is not None else None
 
 
 def _outcome(told: WebhookDispute) -> DisputeOutcome:

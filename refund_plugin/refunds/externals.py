@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -51,6 +51,7 @@ class Seen:
         refund_id, installation: of its metadata; None and "" when it has none of ours.
         told_at: when the gateway made this statement (UTC); for a listing, when it was asked for.
         is_history: it was made before we knew the payment, so staff hear of all such together.
+        charge_id: another name of the payment, by which an order may have told it.
     """
 
     gateway_payment_id: str
@@ -59,6 +60,7 @@ class Seen:
     answer: GatewayAnswer
     told_at: datetime
     is_history: bool = False
+    charge_id: str = ""
 
 
 def record_seen(*, account: GatewayAccount, seen: Sequence[Seen], now: datetime) -> list[bool]:
@@ -70,6 +72,7 @@ def record_seen(*, account: GatewayAccount, seen: Sequence[Seen], now: datetime)
         For each, whether it is about a payment we know; nothing changed otherwise.
     """
     known = _known_payments(account, seen)
+    seen = [item if item.gateway_payment_id in known else replace(item, gateway_payment_id=item.charge_id) for item in seen]
     for batch in _one_by_one(seen):
         _record_batch(account, [item for item in batch if item.gateway_payment_id in known], known, now=now)
     return [item.gateway_payment_id in known for item in seen]
@@ -186,7 +189,7 @@ def _alert_foreign_currency(payment: Payment, answer: GatewayAnswer, now: dateti
 
 def _known_payments(account: GatewayAccount, seen: Sequence[Seen]) -> dict[str, int]:
     """Return the ids of our payments by the gateway's."""
-    names = {item.gateway_payment_id for item in seen}
+    names = {name for item in seen for name in (item.gateway_payment_id, item.charge_id) if name}
     found = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
     return dict(found.values_list("gateway_payment_id", "pk"))
 

@@ -161,7 +161,9 @@ def _keep(payment: Payment, told: _History | GatewayAnswer, *, lease: datetime, 
     ]
     record_seen(account=payment.account, seen=seen, now=now)
     for dispute in told.disputes:
-        record_dispute(account=payment.account, told=replace(dispute, created=told.asked_at), now=now)
+        record_dispute(
+            account=payment.account, told=replace(dispute, gateway_payment_id=payment.gateway_payment_id, created=told.asked_at), now=now
+        )
     mine.update(history_due_at=None)
 
 

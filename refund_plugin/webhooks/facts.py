@@ -33,6 +33,7 @@ def seen_of(fact: WebhookRefund) -> Seen:
         installation=fact.installation,
         answer=fact.answer,
         told_at=fact.created,
+        charge_id=fact.charge_id,
     )
 
 

@@ -26,6 +26,7 @@ from refund_plugin.money import Money
 from refund_plugin.orders.data import Recorded
 from refund_plugin.orders.models import Customer, Payment, Purchase
 from refund_plugin.orders.sales import order_book_of, purchase_of, record_sale
+from refund_plugin.orders.services import record_purchase
 from refund_plugin.orders.validation import check_purchase
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.apply import apply_waiting
@@ -391,3 +392,13 @@ def test_an_account_that_is_no_order_book_is_not_asked_what_was_sold(sandbox: Sa
 
     assert not Purchase.objects.exists()
     assert sandbox.get("counters")["requests"] == {}
+
+
+def test_a_sale_whose_payment_was_imported_by_its_charge_is_no_second_purchase(store: Store, account: GatewayAccount) -> None:
+    imported = purchase_of(session_sale(number="I-1", payments=(sale_payment(name="ch_1"),)), account=account)
+    record_purchase(store=store, data=imported, now=NOW)
+
+    purchase, recorded = keep(store, account, session_sale(payments=(sale_payment(name="pi_1", charge_id="ch_1"),)))
+
+    assert (purchase.number, recorded) == ("I-1", Recorded.UNCHANGED)
+    assert Purchase.objects.count() == 1

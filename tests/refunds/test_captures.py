@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -189,3 +190,9 @@ def test_a_payment_we_do_not_know_and_another_currency(policy, gateway):
 
     assert record_capture(account=default_account(), told=told, now=NOW) is None
     assert not Payment.objects.get().is_captured
+
+
+def test_a_capture_finds_the_payment_by_the_name_of_its_charge(policy, gateway):
+    purchase = authorised(gateway)
+    tell(replace(word(purchase, 1000), gateway_payment_id="pi_1", charge_id=purchase.payments.get().gateway_payment_id))
+    assert purchase.payments.get().captured_minor == 1000

@@ -358,3 +358,12 @@ class TestBeforeItIsADispute:
         with pytest.raises(WrongState):
             refund_in_full(dispute_id=Dispute.objects.get().pk, by=CLERK, reason="Asked.", now=NOW)
         assert not Refund.objects.exists()
+
+
+def test_a_dispute_finds_the_payment_by_the_name_of_its_charge(policy):
+    purchase = make_purchase(lines=[EBOOK])
+    charge = purchase.payments.get().gateway_payment_id
+    told = replace(word(purchase, "needs_response"), gateway_payment_id="pi_1", charge_id=charge)
+    assert record_dispute(account=default_account(), told=told, now=NOW) is not None
+    assert purchase.payments.get().disputed_minor == 1820
+    assert record_dispute(account=default_account(), told=replace(told, charge_id="ch_other"), now=NOW) is None

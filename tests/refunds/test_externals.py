@@ -395,3 +395,13 @@ def test_our_own_refund_that_is_let_go_leaves_no_debt_behind(purchase):
     assert "customer_receivable" not in books() and fine(), "what is only reserved has not gone"
     cancel_request(request_id=ours.pk, by=CLERK, now=NOW)
     assert "customer_receivable" not in books() and fine()
+
+
+def test_a_payment_that_came_with_the_name_of_its_charge_is_known_by_both(purchase):
+    payment = payment_of(purchase)
+    told = replace(seen(payment, 500), gateway_payment_id="pi_1", charge_id=payment.gateway_payment_id)
+
+    assert tell(told) == [True]
+    assert tell(told) == [True]
+    assert (Refund.objects.count(), payment_of(purchase).gone_minor) == (1, 500)
+    assert tell(replace(told, charge_id="ch_of_somebody_else")) == [False]
