@@ -79,6 +79,11 @@ def payment_name(payment: Payment, *, for_staff: bool = False) -> str:
     return f"{brand} •••• {payment.last4}" if payment.last4 else str(brand)
 
 
+def unbroken(text: str) -> str:
+    """Keep the digits of a card on the line of the dots that stand for the others."""
+    return text.replace("•••• ", "••••\N{NO-BREAK SPACE}")
+
+
 def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     """Return the steps of a request; reads its decisions and refunds (with payments), prefetched or not.
 

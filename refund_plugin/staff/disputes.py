@@ -31,7 +31,7 @@ from refund_plugin.refunds.checks import MAX_MESSAGE
 from refund_plugin.refunds.disputes import may_refund_in_full, refund_in_full
 from refund_plugin.refunds.models import Dispute, DisputeKind, DisputeOutcome
 from refund_plugin.refunds.people import may, staff_actor
-from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.refunds.timeline import payment_name, unbroken
 from refund_plugin.staff.evidence import evidence_zip, gather_evidence
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.tables import AmountColumn
@@ -80,11 +80,11 @@ class DisputeListView(generic.IndexView):
     columns = [
         TitleColumn("payment.purchase.number", label=gettext_lazy("Order"), get_url=dispute_url, classname="refund-reference"),
         Column("get_kind_display", label=gettext_lazy("What"), sort_key="kind"),
+        AmountColumn("amount_minor", label=gettext_lazy("Amount"), sort_key="amount_minor", classname="refund-number"),
+        DueColumn("evidence_due", label=gettext_lazy("Evidence due"), sort_key="evidence_due"),
+        Column("get_outcome_display", label=gettext_lazy("State"), sort_key="outcome"),
         Column("payment.purchase.customer.email", label=gettext_lazy("Customer")),
         Column("reason", label=gettext_lazy("Reason"), sort_key="reason"),
-        AmountColumn("amount_minor", label=gettext_lazy("Amount"), sort_key="amount_minor", classname="refund-number"),
-        Column("get_outcome_display", label=gettext_lazy("State"), sort_key="outcome"),
-        DueColumn("evidence_due", label=gettext_lazy("Evidence due"), sort_key="evidence_due"),
         DateColumn("opened_at", label=gettext_lazy("Opened"), sort_key="opened_at"),
     ]
 
@@ -164,7 +164,7 @@ class DisputeView(DisputeMixin, WagtailAdminTemplateMixin, TemplateView):
             dispute=dispute,
             purchase=purchase,
             formatter=self.formatter,
-            payment=payment_name(dispute.payment, for_staff=True),
+            payment=unbroken(payment_name(dispute.payment, for_staff=True)),
             what=_what(dispute),
             settles=settles,
             left=left,

@@ -33,7 +33,7 @@ from refund_plugin.refunds.allocate import allocate_external, may_allocate, sugg
 from refund_plugin.refunds.checks import MAX_MESSAGE
 from refund_plugin.refunds.models import Allocation, Refund, RefundOrigin
 from refund_plugin.refunds.people import may, staff_actor
-from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.refunds.timeline import payment_name, unbroken
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.tables import AmountColumn
 
@@ -199,7 +199,7 @@ class ExternalView(PermissionCheckedMixin, WagtailAdminTemplateMixin, TemplateVi
             refund=refund,
             purchase=refund.payment.purchase,
             formatter=self.formatter,
-            payment=payment_name(refund.payment, for_staff=True),
+            payment=unbroken(payment_name(refund.payment, for_staff=True)),
             parts=[(part.line.name, Money(part.gross_minor, refund.currency), part.counted_quantity) for part in self.parts],
             over=Money(refund.payment.over_minor, refund.currency),
             counts=may_allocate(refund),

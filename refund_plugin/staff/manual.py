@@ -13,7 +13,7 @@ from refund_plugin.refunds.manual.services import why_not_by_hand
 from refund_plugin.refunds.manual.worklist import transfer_text
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import staff_actor
-from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.refunds.timeline import payment_name, unbroken
 from refund_plugin.staff.cases import FormView
 from refund_plugin.staff.forms import SeenForm
 from refund_plugin.staff.refund_verbs import REFUND_VERBS, RefundVerb
@@ -62,7 +62,7 @@ class RefundVerbView(FormView):
             submit=self.verb.submit,
             fits=fits,
             problem=problem,
-            payment_name=payment_name(self.refund.payment, for_staff=True),
+            payment_name=unbroken(payment_name(self.refund.payment, for_staff=True)),
             instructs=self.verb.instructs,
             transfer_text=transfer_text(self.case.reference, self.case.purchase.number),
             **{**kwargs, "refund": self.refund},

@@ -12,7 +12,7 @@ from refund_plugin.refunds.manual.services import why_not_by_hand
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.states import RefundState
-from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.refunds.timeline import payment_name, unbroken
 from refund_plugin.staff.presenting import may_retry
 from refund_plugin.staff.refund_verbs import METHODS, REFUND_VERBS, RefundVerb
 
@@ -41,7 +41,7 @@ def refund_card(refund: Refund, user: Any) -> RefundCard:
     stuck = refund.state in (RefundState.RESERVED, RefundState.UNKNOWN)
     return RefundCard(
         refund=refund,
-        name=payment_name(refund.payment, for_staff=True),
+        name=unbroken(payment_name(refund.payment, for_staff=True)),
         retry=may_retry(refund) and may(user, Action.APPROVE),
         verbs=[verb for verb in REFUND_VERBS if may(user, verb.action) and verb.fits(refund)],
         problem=why_not_by_hand(refund) if stuck and may(user, Action.PAY_BY_HAND) else "",

@@ -27,12 +27,12 @@ from refund_plugin.refunds.queries import refunds_for_timeline
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.services import answer_evidence, cancel_request
 from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
-from refund_plugin.refunds.timeline import Step, timeline
+from refund_plugin.refunds.timeline import Step, timeline, unbroken
 from refund_plugin.refunds.tracking import find_by_token
 from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line
 from refund_plugin.web.forms import AnswerForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
-from refund_plugin.web.wording import masked, paid_with, status_headline, unbroken
+from refund_plugin.web.wording import masked, paid_with, status_headline
 
 # An approved request usually leaves within two seconds; to offer its end in that moment would only flicker.
 CANCEL_AFTER = timedelta(seconds=10)

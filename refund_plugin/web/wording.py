@@ -16,7 +16,7 @@ from refund_plugin.orders.models import Payment, Purchase
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.states import RequestState, Settlement
-from refund_plugin.refunds.timeline import Timeline, payment_name, settlement_of
+from refund_plugin.refunds.timeline import Timeline, payment_name, settlement_of, unbroken
 from refund_plugin.refunds.tracking import tracking_token
 from refund_plugin.rules import describe_clause
 from refund_plugin.stores.models import Store
@@ -69,11 +69,6 @@ def listed(names: Sequence[str]) -> str:
 def paid_with(payments: Iterable[Payment]) -> str:
     """Name the means of payment that money goes back to."""
     return unbroken(listed(list(dict.fromkeys(payment_name(payment) for payment in payments))))
-
-
-def unbroken(text: str) -> str:
-    """Keep the digits of a card on the line of the dots that stand for the others."""
-    return text.replace("•••• ", "••••\N{NO-BREAK SPACE}")
 
 
 def purchase_cards(purchases: Iterable[Purchase], formatter: Formatter, *, list_token: str = "") -> list[Card]:
