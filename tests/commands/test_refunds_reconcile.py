@@ -3,6 +3,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from refund_plugin.gateways.services import default_account, gateway_for
+from refund_plugin.management.commands import refunds_reconcile
 from refund_plugin.money import Money
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund
@@ -34,6 +36,17 @@ def test_what_differs_is_named_and_told_by_the_exit_code(policy, gateway, capsys
     with pytest.raises(CommandError, match="1 refunds differ") as error:
         run()
     assert error.value.returncode == 1
+
+
+def test_a_log_gets_no_bar_and_a_word_about_what_could_not_be_read(policy, gateway, monkeypatch, settings):  # noqa: F811
+    monkeypatch.setattr(refunds_reconcile, "PAUSE_SECONDS", 0)
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "RETRY_BASE_SECONDS": 0.0}
+    gateway_for(default_account()).break_listings()
+    out, err = StringIO(), StringIO()
+    call_command("refunds_reconcile", stdout=out, stderr=err)
+    assert "nothing listed" in out.getvalue()
+    assert "\r" not in err.getvalue()
+    assert err.getvalue().count("could not be read") == 1
 
 
 def test_a_refund_made_past_us_is_recorded_on_the_way(policy, gateway):  # noqa: F811

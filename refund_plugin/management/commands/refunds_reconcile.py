@@ -88,15 +88,21 @@ class Command(BaseCommand):
             self._read(run)
 
     def _read(self, run: ReconciliationRun) -> None:
+        """Read to the end; a bar on a terminal, and a word whenever the gateway cannot be read."""
+        failures = run.failures
         while True:
             progressed = advance_run(run.pk, now=clock.now())
             run.refresh_from_db()
-            bar = "#" * round(WIDTH * run.share_done)
-            self.stderr.write(f"\r{run.account.slug} [{bar:<{WIDTH}}] {run.counts.get('listed', 0)} refunds", ending="")
-            self.stderr.flush()
+            if self.stderr.isatty():
+                bar = "#" * round(WIDTH * run.share_done)
+                end = "" if run.state == RunState.RUNNING else "\n"
+                self.stderr.write(f"\r{run.account.slug} [{bar:<{WIDTH}}] {run.counts.get('listed', 0)} refunds", ending=end)
+                self.stderr.flush()
             if run.state != RunState.RUNNING:
-                self.stderr.write("")
                 return
+            if run.failures > failures:
+                failures = run.failures
+                self.stderr.write(f"{run.account.slug}: the listing could not be read ({run.last_error}); it is tried again.")
             if not progressed:
                 time.sleep(PAUSE_SECONDS)
 
