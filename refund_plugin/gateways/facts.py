@@ -52,6 +52,8 @@ class WebhookDispute(Told):
         is_open, is_won, is_lost: whether it still runs, ended for us, or ended for the customer.
         evidence_due: until when evidence can be handed in, UTC.
         opened_at: when it was opened, UTC; None when the gateway does not say.
+        fee: charged for it in all; None when the gateway does not say.
+        moved: on the merchant's balance in all, without the fee, in the same currency; below zero while the money is away.
     """
 
     dispute_id: str
@@ -65,6 +67,8 @@ class WebhookDispute(Told):
     is_lost: bool
     evidence_due: datetime | None
     opened_at: datetime | None = None
+    fee: Money | None = None
+    moved: Money | None = None
     charge_id: str = ""
 
 

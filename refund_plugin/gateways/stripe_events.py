@@ -48,6 +48,7 @@ _KEPT: dict[str, Any] = {
     "checkout.session": {"mode": ..., "payment_status": ..., "payment_intent": ..., "invoice": ..., "subscription": ..., "created": ...},
     "dispute": {
         "amount": ...,
+        "balance_transactions": {"id": ..., "object": ..., "amount": ..., "currency": ..., "fee": ...},
         "charge": ...,
         "created": ...,
         "currency": ...,
@@ -143,6 +144,9 @@ def _refund(refund: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookRefund
 
 def _dispute(dispute: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookDispute:
     status = str(dispute["status"])
+    # one for the money that went, with the fee, and one when it comes back; all in the currency that the account is paid out in
+    movements = dispute.get("balance_transactions") or []
+    currency = movements[0]["currency"] if movements else ""
     due_by = (dispute.get("evidence_details") or {}).get("due_by")
     return WebhookDispute(
         dispute_id=dispute["id"],
@@ -156,6 +160,8 @@ def _dispute(dispute: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookDisp
         is_lost=status == "lost",
         evidence_due=at(due_by) if due_by else None,
         opened_at=at(dispute["created"]) if "created" in dispute else None,
+        fee=read_amount(sum(movement["fee"] for movement in movements), currency) if movements else None,
+        moved=read_amount(sum(movement["amount"] for movement in movements), currency) if movements else None,
         charge_id=charge_id_of(dispute),
         **head,
     )

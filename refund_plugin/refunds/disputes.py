@@ -26,7 +26,7 @@ from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.balances import Balances, over_of
 from refund_plugin.refunds.checks import check_reason
 from refund_plugin.refunds.ledger.models import Account, LedgerEvent
-from refund_plugin.refunds.ledger.services import Movement, Posting
+from refund_plugin.refunds.ledger.services import Movement, Posting, post
 from refund_plugin.refunds.locks import lock_payment
 from refund_plugin.refunds.models import Dispute, DisputeKind, DisputeOutcome, Refund, RefundRequest, RequestReason
 from refund_plugin.refunds.outcomes import GATEWAY, OVER_PAID, do_apply, stop_unsent
@@ -69,6 +69,10 @@ def record_dispute(*, account: GatewayAccount, told: WebhookDispute, now: dateti
             opened_at=told.opened_at or told.created,
             told_at=told.created,
         )
+        if told.fee is not None:
+            said.fee_minor, said.settlement_currency = told.fee.minor, told.fee.currency
+        if told.moved is not None and told.is_won and told.moved.currency != payment.currency:
+            said.exchange_minor = -told.moved.minor  # all came back, and what is missing was lost between two rates
         return _do_record(payment, account, told.dispute_id, said, now=now)
 
 
@@ -187,8 +191,11 @@ def _do_record(payment: Payment, account: GatewayAccount, gateway_id: str, said:
     said.closed_at = None if said.outcome == DisputeOutcome.OPEN else said.told_at
     counts = said.kind == DisputeKind.FORMAL and said.outcome in (DisputeOutcome.OPEN, DisputeOutcome.LOST)
     said.counted_minor = said.amount_minor if counts else 0
+    if held is not None and not said.settlement_currency:  # this word tells of no costs
+        said.fee_minor, said.exchange_minor, said.settlement_currency = held.fee_minor, held.exchange_minor, held.settlement_currency
     said.save(force_insert=held is None, force_update=held is not None)
     stopped = _do_count(payment, held, said, now=now)
+    post(*_costs(payment, held, said), now=now)
     _tell(held, said, stopped, now=now)
     return said
 
@@ -235,6 +242,28 @@ def _movement(payment: Payment, before: Dispute | None, after: Dispute) -> Movem
     if after.outcome == DisputeOutcome.LOST:
         event = LedgerEvent.DISPUTE_LOST
     return Movement(event, after.store_id, after.currency, postings, payment=payment)
+
+
+def _costs(payment: Payment, before: Dispute | None, after: Dispute) -> list[Movement]:
+    """Return what the gateway charged for the dispute, and what the exchange cost, since the word before."""
+    costs = (
+        (LedgerEvent.FEE, Account.FEE, after.fee_minor - (before.fee_minor if before else 0)),
+        (LedgerEvent.EXCHANGE, Account.EXCHANGE, after.exchange_minor - (before.exchange_minor if before else 0)),
+    )
+    return [
+        Movement(
+            event,
+            after.store_id,
+            after.settlement_currency,
+            [
+                Posting(account, debit=max(0, more), credit=max(0, -more)),
+                Posting(Account.GATEWAY_CLEARING, debit=max(0, -more), credit=max(0, more)),
+            ],
+            payment=payment,
+        )
+        for event, account, more in costs
+        if more
+    ]
 
 
 def _stands_in(dispute: Dispute) -> Account:

@@ -100,6 +100,11 @@ def test_the_events_of_a_dispute_name_the_payment_and_how_it_ends(rig: SandboxRi
     assert (opened.gateway_payment_id, opened.amount, opened.is_open, opened.is_inquiry) == (payment, Money(1820, "EUR"), True, False)
     assert opened.evidence_due is not None
     assert opened.evidence_due > opened.created
+    withdrawn = told_by(rig)["charge.dispute.funds_withdrawn"]
+    assert isinstance(withdrawn, WebhookDispute)
+    assert withdrawn.moved == Money(-1820, "EUR")
+    assert withdrawn.fee is not None
+    assert withdrawn.fee.minor > 0
     rig.win_dispute(payment)
     closed = told_by(rig)["charge.dispute.closed"]
     assert isinstance(closed, WebhookDispute)

@@ -367,3 +367,22 @@ def test_a_dispute_finds_the_payment_by_the_name_of_its_charge(policy):
     assert record_dispute(account=default_account(), told=told, now=NOW) is not None
     assert purchase.payments.get().disputed_minor == 1820
     assert record_dispute(account=default_account(), told=replace(told, charge_id="ch_other"), now=NOW) is None
+
+
+def test_what_a_dispute_costs_is_booked_once_and_what_the_exchange_lost_when_it_is_won(policy):
+    purchase = make_purchase(lines=[EBOOK])
+
+    def tell(status, at, fee, moved):
+        told = replace(word(purchase, status, at=at), fee=Money(fee, "USD"), moved=Money(moved, "USD"))
+        record_dispute(account=default_account(), told=told, now=NOW)
+        assert verify().fine
+        costs = LedgerEntry.objects.filter(account__in=["fee", "exchange"]).order_by("pk")
+        return [(entry.account, entry.currency, entry.debit_minor - entry.credit_minor) for entry in costs]
+
+    fee = ("fee", "USD", 1500)
+    assert tell("needs_response", 1, 1500, -2000) == [fee]
+    assert tell("under_review", 2, 1500, -2000) == [fee]
+    assert tell("won", 3, 1500, -40) == [fee, ("exchange", "USD", 40)]
+    assert tell("needs_response", 2, 0, -2000) == [fee, ("exchange", "USD", 40)], "an older word changes nothing"
+    record_dispute(account=default_account(), told=word(purchase, "won", at=9), now=NOW)
+    assert LedgerEntry.objects.filter(account="fee").count() == 1 and verify().fine

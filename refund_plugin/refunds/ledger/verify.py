@@ -18,7 +18,7 @@ from django.db.models import Model
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
-from refund_plugin.refunds.models import Allocation, Refund
+from refund_plugin.refunds.models import Allocation, Dispute, Refund
 from refund_plugin.refunds.states import GONE, HELD
 
 MAX_NAMED = 1000
@@ -91,6 +91,7 @@ _TABLES = {
     "payments": Payment._meta.db_table,
     "lines": PurchaseLine._meta.db_table,
     "refunds": Refund._meta.db_table,
+    "disputes": Dispute._meta.db_table,
     "allocations": Allocation._meta.db_table,
     "entries": LedgerEntry._meta.db_table,
     "series": CreditNoteSeries._meta.db_table,
@@ -164,6 +165,19 @@ COMPARISONS: tuple[Comparison, ...] = (
         WHERE {scope}
         """,
         "purchase.store_id",
+    ),
+    Comparison(
+        "costs of disputes",
+        ("fee", "exchange"),
+        """
+        SELECT payment_id AS subject, SUM(fee_minor) AS stored0, SUM(exchange_minor) AS stored1,
+            (SELECT COALESCE(SUM(debit_minor - credit_minor), 0) FROM {entries} AS entry
+                WHERE entry.payment_id = dispute.payment_id AND account = 'fee') AS derived0,
+            (SELECT COALESCE(SUM(debit_minor - credit_minor), 0) FROM {entries} AS entry
+                WHERE entry.payment_id = dispute.payment_id AND account = 'exchange') AS derived1
+        FROM {disputes} AS dispute WHERE {scope} GROUP BY payment_id
+        """,
+        "dispute.store_id",
     ),
     Comparison(
         "line",
