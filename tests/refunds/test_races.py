@@ -6,20 +6,25 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
 
+from refund_plugin import clock
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.events import services as event_services
 from refund_plugin.events.models import Event
 from refund_plugin.events.services import deliver_due, subscribe
 from refund_plugin.refunds.calls import drive_refunds
+from refund_plugin.refunds.execute import claim_due, wake_account
+from refund_plugin.refunds.locks import lock_refund
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.states import RefundState
 from tests.factories import EBOOK, LICENCE, make_purchase
-from tests.refunds.helpers import ask, balances
+from tests.refunds.helpers import ask, balances, only_refund
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,3 +94,29 @@ def test_workers_delivering_at_the_same_time_deliver_each_event_once(policy, mon
         ask(make_purchase())
     at_once(lambda number: deliver_due(), clients=4)
     assert sorted(heard) == sorted(Event.objects.values_list("pk", flat=True))
+
+
+def test_waking_an_account_does_not_wait_for_a_refund_that_somebody_holds(policy):
+    """Whoever holds it may want one that was woken: both would wait for ever, until the database ends one of them."""
+    held, free = sorted((only_refund(ask(make_purchase())) for _number in range(2)), key=lambda refund: refund.pk)
+    Refund.objects.update(due_at=clock.database_now() + timedelta(hours=1))
+    holds, is_woken = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            rows_are_held = connection.features.has_select_for_update_skip_locked  # elsewhere only the whole database can be
+            with transaction.atomic() if rows_are_held else nullcontext():
+                lock_refund(held.pk)
+                holds.set()
+                assert is_woken.wait(timeout=30)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert holds.wait(timeout=30)
+        wake_account(free.account_id)
+        is_woken.set()
+        holding.result()
+
+    assert free.pk in {claim.refund_id for claim in claim_due(batch=5)}
