@@ -26,7 +26,7 @@ from refund_plugin.refunds.models import Decision, RefundRequest, RequestLine
 from refund_plugin.refunds.queries import refunds_for_timeline
 from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.services import answer_evidence, cancel_request
-from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
+from refund_plugin.refunds.states import OVER, REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.refunds.timeline import Step, timeline, unbroken
 from refund_plugin.refunds.tracking import find_by_token
 from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line
@@ -162,7 +162,7 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
         "steps": _steps(told.steps, formatter),
         "expected_by": _expected_by(request, formatter),
         "documents": credit_notes_of(request) if any(refund.settled_at for refund in request.refunds.all()) else [],
-        "trace": next((refund.trace_reference for refund in request.refunds.all() if refund.trace_reference), ""),
+        "trace": next((row.trace_reference for row in request.refunds.all() if row.trace_reference and row.state not in OVER), ""),
         "email": masked(request.customer.email),
         "question": request.evidence_question if request.state == RequestState.NEEDS_EVIDENCE else "",
         "may_ask_again": request.state in (RequestState.DECLINED, RequestState.CANCELED),

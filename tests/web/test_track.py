@@ -11,8 +11,10 @@ from django.urls import reverse
 from refund_plugin import clock
 from refund_plugin.actor import SYSTEM, Action, Actor, ActorKind
 from refund_plugin.gateways.base import AnswerKind
+from refund_plugin.gateways.services import default_account
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.refunds.reconcile.services import advance_run, start_run
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.states import RefundState, RequestState
@@ -69,6 +71,19 @@ def test_a_finished_refund_says_where_the_money_went(client, policy, gateway):
     assert page.select_one("#refund-status")["data-final"] == "yes"
     assert page.select_one("#refund-refresh") is None
     assert page.select_one("script[src*=track]") is None
+
+
+def test_the_number_for_the_bank_is_not_shown_once_the_money_came_back(client, policy, gateway):
+    request = ask(EBOOK)
+    drive_refunds()
+    Refund.objects.update(trace_reference="54164827798615416758181")
+    assert "54164827798615416758181" in words(follow(client, request))
+    gateway.settle(Refund.objects.get().gateway_refund_id, AnswerKind.FAILED)
+    run = start_run(account=default_account())
+    while advance_run(run.pk, now=clock.now()):
+        pass
+    assert Refund.objects.get().state == RefundState.FAILED
+    assert "54164827798615416758181" not in words(follow(client, request))
 
 
 def test_a_pending_refund_is_on_its_way(client, policy, gateway):
