@@ -152,6 +152,7 @@ def _record_page(
             installation=item.installation,
             answer=item.answer,
             told_at=asked_at,
+            charge_id=item.charge_id,
         )
         for item in items
         if item.gateway_refund_id not in asked
