@@ -77,7 +77,7 @@ def test_a_list_is_claimed_checked_and_recorded(refunds, payer, url):
 
     recorded = upload(payer, url, rows, record=True).content.decode()
     assert "Payments recorded: 2." in recorded and states() == {RefundState.MANUAL_PAID}
-    assert "Nothing waits to be paid by hand." in recorded
+    assert "Nothing waits to be paid by hand" in recorded
 
 
 def test_wrong_rows_are_named_and_nothing_is_recorded(refunds, payer, url):
@@ -141,3 +141,17 @@ def test_an_amount_that_is_no_number_is_refused_kindly_and_records_nothing(refun
     [problem] = answer.context["report"].problems
     assert "Leave it as it was exported" in problem.why or "not what the list says" in problem.why
     assert states() == {RefundState.MANUAL_CLAIMED}
+
+
+def test_an_empty_list_offers_no_file_and_says_what_would_stand_there(gateway, payer, url):
+    page = payer.get(url).content.decode()
+    assert "Nothing waits to be paid by hand" in page and "stands here" in page
+    assert "0 refunds" not in page and "up to 0" not in page
+    assert "Claim and download" not in page and "?download=1" not in page
+
+
+def test_once_all_is_claimed_the_page_says_whose_it_is(refunds, payer, url):
+    list(payer.post(url, {"claim": "1"}).streaming_content)
+    page = payer.get(url).content.decode()
+    assert "2 refunds are yours to pay" in page and "up to 0" not in page
+    assert "Claim and download" in page  # again, for whoever lost the file
