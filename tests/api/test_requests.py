@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -347,7 +348,7 @@ def test_of_several_refunds_the_one_that_was_replaced_says_so(send):
     first = Refund.objects.get()
     failure = GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id=first.gateway_refund_id)
     record_answer(refund_id=first.pk, answer=failure, now=NOW)
-    retry_refund(refund_id=first.pk, by=CLERK, reason="Again.", now=NOW)
+    retry_refund(refund_id=first.pk, by=CLERK, reason="Again.", now=NOW + timedelta(hours=1))
     told = send("RefundRequest", {"token": tracking_token(request)}).data["refunds"]
     assert [(refund["status"], refund["isReplaced"]) for refund in told] == [("FAILED", True), ("RESERVED", False)]
 
