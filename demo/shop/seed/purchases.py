@@ -169,6 +169,7 @@ def _pay(order: Order, *, lines: tuple[LineData, ...], currency: str, bought_at:
                 brand=card.brand,
                 last4=card.last4,
                 captured_at=bought_at,
+                has_history=False,
             )
         )
     return tuple(payments)
