@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from refund_plugin import clock
+from refund_plugin.actor import SYSTEM
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.orders.services import record_access
 from refund_plugin.refunds.models import Refund, RefundRequest
@@ -205,3 +206,14 @@ def test_customers_and_signed_in_people_get_their_own_requests_newest_first(make
 
     assert list(requests_of_user(user)) == [second, first]
     assert list(requests_of_customer([first.customer_id])) == [second, first]
+
+
+def test_a_refund_that_waits_for_the_end_of_a_subscription_says_so_until_it_goes(staff, case):
+    approve_request(request_id=case.pk, by=SYSTEM, reason="Fine.", now=clock.now())
+    Refund.objects.update(waits_for="subscription")
+    html = page(staff, case)
+    assert "Waits until the payment provider has confirmed the end of the subscription." in html
+    assert "The subscription is ended first" in html and "The money is on its way" not in html
+
+    Refund.objects.update(waits_for="")
+    assert "end of the subscription" not in page(staff, case)
