@@ -19,7 +19,7 @@ MOMENTS = ("reserved", "processing", "unknown")
 
 
 def run(world: World, size: Size) -> Figure:
-    """Refund each payment whole in the dashboard while ours is reserved, in a call, or unknown."""
+    """Refund each payment in the dashboard, whole or half of it, while ours takes the whole: reserved, in a call, or unknown."""
     count, rounds = size.of(short=4, full=AT_ONCE), size.of(short=1, full=4)
     problems: list[str] = []
     sent = alerts = 0
@@ -46,8 +46,9 @@ def _both(scene: Scene, moment: str, count: int) -> tuple[list[str], int, int]:
             scene.until(lambda: Refund.objects.filter(state=RefundState.UNKNOWN).count() == count, seconds=30, what="all are unknown")
     payments = list(Payment.objects.filter(refunds__in=ids))
     posts = scene.posts()
-    for payment in payments:
-        scene.refund_in_dashboard(payment.gateway_payment_id, payment.captured_minor)
+    for number, payment in enumerate(payments):
+        part = 1 if number % 2 else 2  # whole, or so much that ours no longer fits
+        scene.refund_in_dashboard(payment.gateway_payment_id, payment.captured_minor // part)
     scene.until(lambda: scene.webhooks_waiting() == 0, seconds=60, what="the webhooks were taken")
     second = scene.start_worker()  # the first may be in its calls for a while
     scene.until(lambda: _external() == count, seconds=60, what="the dashboard's refunds are known")
