@@ -310,7 +310,8 @@ def _why(dispute: Dispute, number: str, stopped: int) -> str:
         if dispute.kind == DisputeKind.INQUIRY:
             return f"the bank asks about order {number} ({dispute.reason}): a full refund now settles it"
         due = f", evidence is due by {dispute.evidence_due:%Y-%m-%d %H:%M} UTC" if dispute.evidence_due else ""
-        return f"{dispute.amount} of order {number} is disputed ({dispute.reason}){due}; {stopped} refunds were stopped"
+        kept = f"; refunds stopped: {stopped}" if stopped else ""
+        return f"{dispute.amount} of order {number} is disputed ({dispute.reason}){due}{kept}"
     if dispute.outcome == DisputeOutcome.LOST:
         return f"the dispute about {dispute.amount} of order {number} is lost: the bank keeps the money"
     canceled = Refund.objects.filter(payment=dispute.payment_id, state=RefundState.CANCELED, failure_code=STOPPED_BY_DISPUTE).count()
