@@ -28,6 +28,8 @@ class Action(StrEnum):
     PAY_BY_HAND = "pay_by_hand"
     MANAGE_BRAKE = "manage_brake"
     VIEW_BOOKS = "view_books"
+    CORRECT_ACCESS = "correct_access"
+    RECORD_ACCESS = "record_access"  # of a service token only: no permission of staff
 
 
 @dataclass(frozen=True, slots=True)

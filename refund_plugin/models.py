@@ -5,7 +5,7 @@ from refund_plugin.events.models import Delivery, Event, Heartbeat
 from refund_plugin.gateways.models import GatewayAccount, RateSlot
 from refund_plugin.limits.models import Counter
 from refund_plugin.messaging.models import Message
-from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine, SalesBackfill
+from refund_plugin.orders.models import AccessCorrection, AccessEvent, Customer, Payment, Purchase, PurchaseLine, SalesBackfill
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
@@ -17,6 +17,7 @@ from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
 
 __all__ = [
+    "AccessCorrection",
     "AccessEvent",
     "AccessState",
     "Alert",

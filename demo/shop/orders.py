@@ -12,10 +12,11 @@ from django.conf import settings
 
 from demo.shop.models import LockedCopies, ProductPage, ProductType
 from refund_plugin.money import Money, share_of
+from refund_plugin.orders.access import record_access
 from refund_plugin.orders.data import LineData, PaymentData, PurchaseData
 from refund_plugin.orders.models import AccessKind, Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
-from refund_plugin.orders.services import record_access, record_purchase
+from refund_plugin.orders.services import record_purchase
 from refund_plugin.stores.services import ensure_default_store
 
 ACCOUNT = "default"

@@ -6,6 +6,7 @@ from refund_plugin.actor import Actor, ActorKind
 from refund_plugin.events.services import DomainEvent
 
 PURCHASE_LIST_ASKED = "purchase_list_asked"
+ACCESS_CORRECTED = "access_corrected"
 
 
 def purchase_list_asked(*, store_id: int, customer_id: int | None) -> DomainEvent:
@@ -16,4 +17,11 @@ def purchase_list_asked(*, store_id: int, customer_id: int | None) -> DomainEven
         case=None,
         actor=Actor(kind=ActorKind.CUSTOMER, store_id=store_id),
         payload={"customer_id": customer_id},
+    )
+
+
+def access_corrected(*, store_id: int, line_id: int, fact_id: int, reason: str, by: Actor) -> DomainEvent:
+    """A recorded use of a line does not count any more."""
+    return DomainEvent(
+        kind=ACCESS_CORRECTED, store_id=store_id, case=None, actor=by, payload={"line": line_id, "fact": fact_id, "reason": reason}
     )

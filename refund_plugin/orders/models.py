@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.guards import AppendOnly
 from refund_plugin.money import Money
 from refund_plugin.stores.models import Store
 
@@ -200,22 +202,58 @@ class AccessEvent(models.Model):
     """Append-only fact that a line was used.
 
     `amount` is how many units (consumed) or how many percent in all were viewed so far (viewed); 1 for the others.
-    `source_id` makes recording repeatable: the same fact told twice is one row.
+    `source` is who tells it, and `source_id` their name of the fact: the same fact told twice is one row. What turns out to
+    be wrong stays, and an `AccessCorrection` takes it out of the sums.
     """
 
     line = models.ForeignKey(PurchaseLine, models.PROTECT, related_name="access_events")
     kind = models.CharField(max_length=12, choices=AccessKind)
     amount = models.PositiveIntegerField(default=1)
+    source = models.CharField(max_length=40, default="shop")
     source_id = models.CharField(max_length=120)
     occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now(), help_text="When we were told; the database's clock.")
 
     class Meta:
         verbose_name = _("access event")
         verbose_name_plural = _("access events")
-        constraints = [models.UniqueConstraint(fields=["line", "source_id"], name="refund_access_source")]
+        constraints = [
+            models.UniqueConstraint(fields=["line", "source", "source_id"], name="refund_access_source"),
+            AppendOnly(name="refund_access_append_only"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.occurred_at:%Y-%m-%d %H:%M}"
+
+
+class CorrectionReason(models.TextChoices):
+    """Why a recorded use does not count; customers read it."""
+
+    FAILED = "failed", _("it failed")
+    NOT_CUSTOMER = "not_customer", _("it was not the customer")
+    TWICE = "twice", _("it was recorded twice")
+    MISTAKE = "mistake", _("it was recorded by mistake")
+
+
+class AccessCorrection(models.Model):
+    """Append-only: a recorded use that does not count, once and for good. `note` is for colleagues."""
+
+    event = models.OneToOneField(AccessEvent, models.PROTECT, related_name="correction")
+    reason = models.CharField(max_length=20, choices=CorrectionReason)
+    note = models.TextField()
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=64, blank=True)
+    corrected_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("access correction")
+        verbose_name_plural = _("access corrections")
+        default_permissions = ()
+        permissions = [("correct_access", _("Can say that a recorded use does not count"))]
+        constraints = [AppendOnly(name="refund_access_correction_append_only")]
+
+    def __str__(self) -> str:
+        return f"{self.event_id}: {self.reason}"
 
 
 class SalesBackfill(models.Model):

@@ -94,18 +94,19 @@ def lines_with_usage(purchase: Purchase) -> list[tuple[PurchaseLine, Usage]]:
 
 @cache
 def _usage_columns(prefix: str) -> dict[str, Aggregate]:
-    """Return the aggregates over access events that are reached through `prefix`; each is null without an event."""
+    """Return the aggregates over access events that are reached through `prefix`; each is null without an event that counts."""
+    counts = Q(**{f"{prefix}correction__isnull": True})
 
     def total(kind: AccessKind) -> Sum:
-        return Sum(f"{prefix}amount", filter=Q(**{f"{prefix}kind": kind}))
+        return Sum(f"{prefix}amount", filter=counts & Q(**{f"{prefix}kind": kind}))
 
-    watched = Q(**{f"{prefix}kind__in": [AccessKind.VIEWED, AccessKind.STREAMED]})
+    watched = counts & Q(**{f"{prefix}kind__in": [AccessKind.VIEWED, AccessKind.STREAMED]})
     return {
         "downloads": total(AccessKind.DOWNLOADED),
         "share_viewed": Max(f"{prefix}amount", filter=watched),
         "activations": total(AccessKind.ACTIVATED),
         "units_used": total(AccessKind.CONSUMED),
-        "last_access_at": Max(f"{prefix}occurred_at"),
+        "last_access_at": Max(f"{prefix}occurred_at", filter=counts),
     }
 
 

@@ -1,4 +1,4 @@
-"""Record what was bought, paid and used."""
+"""Record what was bought and paid."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from django.db.models import ProtectedError, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from refund_plugin.errors import InvalidInput, Required, WrongState
+from refund_plugin.errors import InvalidInput, WrongState
 from refund_plugin.events import services as events
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import default_account
 from refund_plugin.orders.data import LineData, PaymentData, PurchaseData, Recorded
 from refund_plugin.orders.events import purchase_list_asked
-from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.orders.models import Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.orders.queries import clean_email
-from refund_plugin.orders.validation import CLOCK_SLACK, check_purchase
+from refund_plugin.orders.validation import check_purchase
 from refund_plugin.stores.models import Store
 
 logger = logging.getLogger(__name__)
@@ -340,36 +340,6 @@ def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData, no
         history_due_at=Now() if (is_old if payment.has_history is None else payment.has_history) else None,
         **_payment_fields(payment),
     )
-
-
-def record_access(
-    *, line: PurchaseLine, kind: str, amount: int = 1, source_id: str, occurred_at: datetime, now: datetime | None = None
-) -> AccessEvent:
-    """Append a fact of use to the access ledger; the same fact told twice is one row.
-
-    Args:
-        kind: an `AccessKind`.
-        amount: percent viewed so far in all for "viewed" and "streamed" (0 to 100), units for the others (from 1).
-        source_id: the caller's name of the fact, unique per line, such as the id of a log entry.
-        now: when given, a moment that lies after it is refused.
-    Raises:
-        InvalidInput: a value cannot be used, or `source_id` names another fact of this line already.
-    """
-    if kind not in AccessKind.values:
-        raise InvalidInput(_("Use one of: %(choices)s.") % {"choices": ", ".join(AccessKind.values)}, field="kind")
-    is_share = kind in (AccessKind.VIEWED, AccessKind.STREAMED)
-    if not (0 <= amount <= 100 if is_share else 1 <= amount < 2**31):
-        raise InvalidInput(_("Tell a share in percent from 0 to 100, or a number of units from 1."), field="amount")
-    if not source_id or len(source_id) > 120 or "\x00" in source_id:
-        raise Required(_("Name the fact with 1 to 120 characters, so that telling it twice counts once."), field="source_id")
-    if occurred_at.tzinfo is None or (now is not None and occurred_at > now + CLOCK_SLACK):
-        raise InvalidInput(_("Tell when it happened, with a time zone and not in the future."), field="occurred_at")
-    fact, created = AccessEvent.objects.get_or_create(
-        line=line, source_id=source_id, defaults={"kind": kind, "amount": amount, "occurred_at": occurred_at}
-    )
-    if not created and (fact.kind, fact.amount) != (kind, amount):
-        raise InvalidInput(_("Another fact of this line already has this name."), field="source_id")
-    return fact
 
 
 def ask_for_purchase_list(*, store: Store, email: str, now: datetime) -> None:

@@ -18,6 +18,7 @@ ACTIONS: tuple[Action, ...] = (
     Action.PAY_BY_HAND,
     Action.MANAGE_BRAKE,
     Action.VIEW_BOOKS,
+    Action.CORRECT_ACCESS,
 )
 _CODENAMES = frozenset(action.value for action in ACTIONS)
 

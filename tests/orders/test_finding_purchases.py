@@ -7,9 +7,10 @@ from django.test.utils import CaptureQueriesContext
 
 from refund_plugin.errors import NotFound
 from refund_plugin.events.models import Event
+from refund_plugin.orders.access import record_access
 from refund_plugin.orders.data import Usage
 from refund_plugin.orders.queries import find_purchase, purchases_of_customer, purchases_of_user, usage_of
-from refund_plugin.orders.services import ask_for_purchase_list, record_access, record_purchase
+from refund_plugin.orders.services import ask_for_purchase_list, record_purchase
 from tests.orders.examples import BOUGHT, NOW, order
 
 

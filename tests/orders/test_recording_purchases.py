@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_plugin.errors import InvalidInput, RefundPluginError, Required, UnknownCurrency, WrongState
+from refund_plugin.orders.access import record_access
 from refund_plugin.orders.data import PaymentData, Recorded
 from refund_plugin.orders.models import AccessEvent, Customer, Payment, Purchase, PurchaseLine
-from refund_plugin.orders.services import record_access, record_purchase, record_purchases
+from refund_plugin.orders.services import record_purchase, record_purchases
 from refund_plugin.orders.validation import check_purchase
 from tests.orders.examples import BOUGHT, COURSE, EBOOK, NOW, PAYMENT, order
 

@@ -10,8 +10,8 @@ import pytest
 from refund_plugin.actor import Action, customer_actor
 from refund_plugin.errors import AlreadyRefunded, InvalidInput, NotAllowed, NotFound, QuantityTooHigh, Required, WrongState
 from refund_plugin.events.models import Event
+from refund_plugin.orders.access import record_access
 from refund_plugin.orders.models import AccessKind
-from refund_plugin.orders.services import record_access
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Allocation, Decision, Refund, RefundRequest
 from refund_plugin.refunds.people import staff_actor

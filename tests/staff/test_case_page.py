@@ -10,7 +10,7 @@ from django.urls import reverse
 from refund_plugin import clock
 from refund_plugin.actor import SYSTEM
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
-from refund_plugin.orders.services import record_access
+from refund_plugin.orders.access import record_access
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.people import staff_actor

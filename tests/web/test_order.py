@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from refund_plugin import clock, content
-from refund_plugin.orders.services import record_access
+from refund_plugin.orders.access import record_access
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.states import RequestState

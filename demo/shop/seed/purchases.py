@@ -16,9 +16,9 @@ from django.contrib.auth.models import User
 
 from demo.shop.models import ProductPage
 from demo.shop.orders import ACCOUNT, Buyer, line_of, record_order
+from refund_plugin.orders.access import record_access
 from refund_plugin.orders.data import LineData, PaymentData
 from refund_plugin.orders.models import AccessKind, Purchase
-from refund_plugin.orders.services import record_access
 
 
 @dataclass(frozen=True, slots=True)
