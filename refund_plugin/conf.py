@@ -56,6 +56,7 @@ class Settings:
         limit_lookup: tries of order number and e-mail per network; failed ones per address and order, five times as many.
         limit_mail: "mail me my purchases", per address and network.
         limit_request: refund requests, per purchase and network.
+        limit_access: facts of use that one service token may tell.
         staff_limits: by group name, the most that its members may approve at once, in minor units by currency, for example
             `{"Refund staff": {"EUR": 10000}}`. The highest of a person's groups counts; a group that is not named, and a
             currency that is not named, has no limit.
@@ -98,6 +99,7 @@ class Settings:
     limit_lookup: Limit = Limit(20, 600)
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)
+    limit_access: Limit = Limit(6000, 60)
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     brake: Mapping[str, object] = field(default_factory=dict)
     access_handler: str = ""

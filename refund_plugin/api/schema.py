@@ -18,6 +18,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from refund_plugin.api.access import AccessMutations
 from refund_plugin.api.limits import extensions, is_defect
 from refund_plugin.api.orders import OrderMutations, OrderQueries
 from refund_plugin.api.policies import PolicyQueries
@@ -35,7 +36,7 @@ class Query(OrderQueries, PolicyQueries, RefundQueries):
 
 
 @strawberry.type
-class Mutation(OrderMutations, RefundMutations):
+class Mutation(AccessMutations, OrderMutations, RefundMutations):
     """Everything that can be done."""
 
 
