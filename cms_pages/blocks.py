@@ -20,7 +20,7 @@ from wagtail.blocks.struct_block import BlockGroup
 
 from refund_plugin.errors import InvalidInput
 from refund_plugin.money import EXPONENTS, Money
-from refund_plugin.rules import Clause, MoneyBack, NonRefundable, ProRated, Selector, UnusedOnly
+from refund_plugin.rules import Clause, FactRule, MoneyBack, NonRefundable, ProRated, Selector, UnusedOnly, registered_facts
 
 KEPT = "kept"
 
@@ -75,6 +75,41 @@ class SelectorBlock(blocks.StructBlock):
         )
 
 
+def fact_choices() -> list[tuple[str, str]]:
+    """Return the registered facts to choose from, those of plug-ins too."""
+    return [(name, _t(fact.label_id)) for name, fact in registered_facts().items()]
+
+
+class FactRuleBlock(blocks.StructBlock):
+    """One more fact that must be so for the clause to apply."""
+
+    fact = blocks.ChoiceBlock(choices=fact_choices, label=_("Fact"))
+    compare = blocks.ChoiceBlock(choices=[("at_most", _("at most")), ("at_least", _("at least"))], default="at_most", label=_("Must be"))
+    number = blocks.IntegerBlock(default=0, min_value=0, label=_("Number"), help_text=_("For facts that are yes or no: 1 is yes, 0 is no."))
+
+    class Meta:
+        label = _("Fact")
+        icon = "check"
+        label_format = "{fact} {compare} {number}"
+
+
+class FactRulesBlock(blocks.ListBlock):
+    """Facts that must be so besides a clause's own conditions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(FactRuleBlock(), **{"default": [], **options})
+
+    def value_from_datadict(self, data: Any, files: Any, prefix: str) -> Any:
+        """Read the form; a form made before there were facts has none."""
+        return self.to_python([]) if self.value_omitted_from_data(data, files, prefix) else super().value_from_datadict(data, files, prefix)
+
+    class Meta:
+        label = _("Only if these facts are so")
+        help_text = _("Leave empty for no more conditions. While a fact is not known, a person decides.")
+        icon = "list-ul"
+        collapsed = True
+
+
 class ClauseBlock(blocks.StructBlock):
     """What every clause has. A kind adds its values as blocks with the names of the clause's own fields.
 
@@ -86,6 +121,7 @@ class ClauseBlock(blocks.StructBlock):
 
     title = blocks.CharBlock(required=False, max_length=120, label=_("Title"), help_text=_("Leave empty for a title made from the values."))
     selector = SelectorBlock()
+    requires = FactRulesBlock()
     anchor = blocks.CharBlock(
         required=False,
         max_length=80,
@@ -104,13 +140,23 @@ class ClauseBlock(blocks.StructBlock):
         Raises:
             TypeError: a value is missing, as in a draft that is not finished.
         """
-        given = {name: value.get(name) for name in self.child_blocks if name not in ("selector", "anchor", "title")}
+        given = {name: value.get(name) for name in self.child_blocks if name not in ("selector", "requires", "anchor", "title")}
         missing = [name for name, block in self.child_blocks.items() if name in given and block.required and given[name] in (None, "")]
         if missing:
             raise TypeError(f"{self.clause_class.kind}: {', '.join(missing)} missing")
         return self.clause_class(
-            anchor=value.get("anchor") or "", title=value.get("title") or "", selector=SelectorBlock.selector(value["selector"]), **given
+            anchor=value.get("anchor") or "",
+            title=value.get("title") or "",
+            selector=SelectorBlock.selector(value["selector"]),
+            requires=tuple(_fact_rule(rule) for rule in value.get("requires") or ()),
+            **given,
         )
+
+
+def _fact_rule(value: Mapping[str, Any]) -> FactRule:
+    if not value.get("fact") or value.get("compare") not in ("at_most", "at_least") or value.get("number") is None:
+        raise TypeError("a fact that is needed is not complete")
+    return FactRule(fact=value["fact"], compare=value["compare"], number=value["number"])
 
 
 def _percent(**options: Any) -> blocks.IntegerBlock:
@@ -135,7 +181,7 @@ class MoneyBackBlock(ClauseBlock):
     class Meta:
         label = _("Money-back guarantee")
         icon = "rotate"
-        form_layout = BlockGroup(children=["title", "window_days", "selector"], settings=["percent", "outcome", "anchor"])
+        form_layout = BlockGroup(children=["title", "window_days", "selector"], settings=["requires", "percent", "outcome", "anchor"])
 
 
 class UnusedOnlyBlock(ClauseBlock):
@@ -155,7 +201,7 @@ class UnusedOnlyBlock(ClauseBlock):
         icon = "lock-open"
         form_layout = BlockGroup(
             children=["title", "window_days", "max_downloads", "max_share_viewed_percent", "max_activations", "selector"],
-            settings=["percent", "outcome", "anchor"],
+            settings=["requires", "percent", "outcome", "anchor"],
         )
 
 
@@ -180,7 +226,7 @@ class ProRatedBlock(ClauseBlock):
         label = _("Pro-rated")
         icon = "calendar"
         form_layout = BlockGroup(
-            children=["title", "by", "window_days", "fee_percent", "selector"], settings=["percent", "outcome", "anchor"]
+            children=["title", "by", "window_days", "fee_percent", "selector"], settings=["requires", "percent", "outcome", "anchor"]
         )
 
 
@@ -196,7 +242,7 @@ class NonRefundableBlock(ClauseBlock):
     class Meta:
         label = _("Not refundable")
         icon = "cross"
-        form_layout = BlockGroup(children=["title", "reason", "selector"], settings=["anchor"])
+        form_layout = BlockGroup(children=["title", "reason", "selector"], settings=["requires", "anchor"])
 
 
 class KeptBlock(blocks.StructBlock):

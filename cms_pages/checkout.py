@@ -51,7 +51,7 @@ def clauses_about(document: PolicyDocument, product: Product, *, now: datetime) 
             selector = replace(selector, price_from_minor=None, price_to_minor=None)
         if selector.matches(facts):
             found.append(clause)
-            if not clause.conditions():
+            if not clause.all_conditions():
                 break
     return found
 
@@ -59,4 +59,4 @@ def clauses_about(document: PolicyDocument, product: Product, *, now: datetime) 
 def refusal(clauses: list[Clause]) -> Clause | None:
     """Return the clause that gives nothing back whatever happens, if it is the first to decide."""
     first = clauses[0] if clauses else None
-    return first if first and not first.conditions() and first.decides() is Outcome.DECLINE else None
+    return first if first and not first.all_conditions() and first.decides() is Outcome.DECLINE else None

@@ -37,6 +37,14 @@ from refund_plugin.rules.explanation import (
 from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.language import Language
 from refund_plugin.rules.linting import Finding, lint
+from refund_plugin.rules.registered import (
+    FactRule,
+    RegisteredFact,
+    read_sources,
+    register_fact,
+    registered_facts,
+    unregister_fact,
+)
 from refund_plugin.rules.selectors import EVERYTHING, Selector
 from refund_plugin.rules.verdicts import (
     ClauseTrace,
@@ -57,6 +65,7 @@ __all__ = [
     "Condition",
     "ConditionResult",
     "FactLine",
+    "FactRule",
     "Finding",
     "Held",
     "Language",
@@ -70,6 +79,7 @@ __all__ = [
     "ProRated",
     "Reading",
     "Reason",
+    "RegisteredFact",
     "Selector",
     "Share",
     "UnknownClause",
@@ -85,7 +95,11 @@ __all__ = [
     "explain_line",
     "lint",
     "load_document",
+    "read_sources",
     "register_clause",
+    "register_fact",
+    "registered_facts",
     "unregister_clause",
+    "unregister_fact",
     "verdict_bytes",
 ]

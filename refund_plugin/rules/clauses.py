@@ -6,8 +6,8 @@ are int, str, bool, None or a Literal of strings, so that documents can be read 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from refund_plugin.rules.conditions import (
     ActivationsAtMost,
@@ -22,10 +22,12 @@ from refund_plugin.rules.conditions import (
 )
 from refund_plugin.rules.facts import Reading
 from refund_plugin.rules.language import TITLE_SLOT, Language, gettext_noop
+from refund_plugin.rules.registered import FactRule
 from refund_plugin.rules.selectors import EVERYTHING, Selector
 from refund_plugin.rules.verdicts import ConditionResult, LineVerdict, Outcome, Reason
 
 SECONDS_A_DAY = 86_400
+ADDED = "added"
 
 
 class Share(NamedTuple):
@@ -33,6 +35,11 @@ class Share(NamedTuple):
 
     numerator: int
     denominator: int
+
+
+def added(default: Any) -> Any:
+    """Declare a field that came after documents were frozen: at its default it is not written, so their hashes stay."""
+    return field(default=default, metadata={ADDED: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,7 @@ class Clause:
         anchor: names the clause in links, texts and decisions; unique in its policy, never changed.
         selector: the lines it concerns.
         title: the editor's; "" takes the kind's own (`heading`).
+        requires: what registered facts must be besides the kind's own conditions.
     """
 
     kind: ClassVar[str]
@@ -53,10 +61,15 @@ class Clause:
     anchor: str
     selector: Selector = EVERYTHING
     title: str = ""
+    requires: tuple[FactRule, ...] = added(())
 
     def conditions(self) -> tuple[Condition, ...]:
-        """Return what must hold; nothing means that it always does."""
+        """Return what must hold by the kind's own values."""
         return ()
+
+    def all_conditions(self) -> tuple[Condition, ...]:
+        """Return what must hold, the kind's own conditions first; nothing means that it always does."""
+        return (*self.conditions(), *self.requires)
 
     def decides(self) -> Outcome:
         """Return the outcome when all conditions hold."""
@@ -197,7 +210,7 @@ class UnusedOnly(Guarantee):
         )
 
     def because(self, verdict: LineVerdict, amount: str, language: Language) -> str:
-        if any(result.fact_value for result in verdict.conditions[1:]):
+        if any(result.fact_value for result in verdict.conditions[1 : 1 + len(self.usage())]):
             why = language.gettext("You have used it no more than allowed,")
         else:
             why = language.gettext("You have not opened it,")

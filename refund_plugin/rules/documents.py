@@ -11,8 +11,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from refund_plugin.errors import PolicyInvalid
 from refund_plugin.money import EXPONENTS
-from refund_plugin.rules.clauses import Clause, UnknownClause, clause_kinds
+from refund_plugin.rules.clauses import ADDED, Clause, UnknownClause, clause_kinds
 from refund_plugin.rules.conditions import Condition
+from refund_plugin.rules.registered import FactRule
 from refund_plugin.rules.selectors import Selector
 from refund_plugin.rules.verdicts import ClauseTrace, Held
 
@@ -61,7 +62,7 @@ class PolicyDocument:
                 CompiledClause(
                     clause=clause,
                     selector=None if clause.selector.is_everything else clause.selector,
-                    conditions=tuple(numbers.setdefault(condition, len(numbers)) for condition in clause.conditions()),
+                    conditions=tuple(numbers.setdefault(condition, len(numbers)) for condition in clause.all_conditions()),
                     not_concerned=ClauseTrace(index, clause.anchor, clause.kind, Held.NOT_CONCERNED, ()),
                 )
                 for index, clause in enumerate(self.clauses)
@@ -124,7 +125,11 @@ def load_document(text: str) -> PolicyDocument:
 
 
 def clause_as_json(clause: Clause) -> dict[str, Any]:
-    """Return one clause as plain data; empty selectors are left out, everything else is written even at its default."""
+    """Return one clause as plain data.
+
+    Empty selectors are left out, and so are fields that were added later (`added`) at their default; everything else is
+    written even at its default.
+    """
     if isinstance(clause, UnknownClause):
         raw: dict[str, Any] = json.loads(clause.raw)
         return raw
@@ -134,6 +139,10 @@ def clause_as_json(clause: Clause) -> dict[str, Any]:
         if each.name == "selector":
             if not clause.selector.is_everything:
                 data["selector"] = _selector_as_json(clause.selector)
+        elif each.metadata.get(ADDED) and value == each.default:
+            continue
+        elif each.name == "requires":
+            data["requires"] = [{name: getattr(rule, name) for name in _RULE_TYPES} for rule in clause.requires]
         else:
             data[each.name] = value
     return data
@@ -163,9 +172,23 @@ def clause_from_json(data: Any, *, place: str = "clause") -> Clause:
                 raise PolicyInvalid(f"{place}: “{each.name}” is missing.")
         elif each.name == "selector":
             values["selector"] = _selector_from_json(values["selector"], place)
+        elif each.name == "requires":
+            values["requires"] = _rules_from_json(values["requires"], place)
         else:
             _check_type(values[each.name], types[each.name], f"{place}: “{each.name}”")
     return cls(**values)
+
+
+_RULE_TYPES: dict[str, Any] = {"fact": str, "compare": Literal["at_most", "at_least"], "number": int}
+
+
+def _rules_from_json(data: Any, place: str) -> tuple[FactRule, ...]:
+    if not isinstance(data, list) or not all(isinstance(rule, dict) and rule.keys() == _RULE_TYPES.keys() for rule in data):
+        raise PolicyInvalid(f"{place}: “requires” must be a list of objects with {', '.join(_RULE_TYPES)}.")
+    for rule in data:
+        for name, expected in _RULE_TYPES.items():
+            _check_type(rule[name], expected, f"{place}: requires “{name}”")
+    return tuple(FactRule(**rule) for rule in data)
 
 
 def _selector_as_json(selector: Selector) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
         considered.append(trace)
         if held is Held.MISSED:
             by = _missed_by(results)
-            if closest is None or by < closest_by:
+            # a clause that gives nothing is no hope that was missed
+            if (closest is None or by < closest_by) and clause.decides() is not Outcome.DECLINE:
                 closest, closest_by = trace, by
         elif held is Held.UNKNOWN:
             return _cite(facts, Outcome.REVIEW, clause.unknown_reason, step, trace, considered)
@@ -149,7 +150,7 @@ def _decide(
 
 
 def _ask_until(clause: Clause, reading: Reading) -> datetime | None:
-    ends = [end for condition in clause.conditions() if (end := condition.until(reading)) is not None]
+    ends = [end for condition in clause.all_conditions() if (end := condition.until(reading)) is not None]
     return min(ends) if ends else None
 
 

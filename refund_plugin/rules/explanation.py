@@ -97,6 +97,10 @@ def describe_clause(clause: Clause, language: Language, currency: str = "") -> C
     """
     scope = describe_selector(clause.selector, language, currency)
     summary, bullet = clause.summary(language), clause.bullet(language)
+    if clause.requires:
+        rules = "; ".join(rule.allowance(language) for rule in clause.requires)
+        summary = language.gettext("%(summary)s This needs: %(rules)s.") % {"summary": summary, "rules": rules}
+        bullet = language.gettext("%(bullet)s (%(rules)s)") % {"bullet": bullet, "rules": rules}
     if scope:
         summary = language.gettext("For %(scope)s. %(summary)s") % {"scope": scope, "summary": summary}
         # the editor's own title says more to a customer than the codes of the selector
@@ -146,13 +150,13 @@ _WITHOUT_CLAUSE = {
 
 
 def _missed(verdict: LineVerdict, clause: Clause, reading: Reading, amount: str, language: Language) -> str:
-    pairs = zip(clause.conditions(), verdict.conditions, strict=True)
+    pairs = zip(clause.all_conditions(), verdict.conditions, strict=True)
     condition, result = next((condition, result) for condition, result in pairs if result.known and not result.met)
     return condition.missed(result, reading, language)
 
 
 def _unknown(verdict: LineVerdict, clause: Clause, reading: Reading, amount: str, language: Language) -> str:
-    pairs = zip(clause.conditions(), verdict.conditions, strict=True)
+    pairs = zip(clause.all_conditions(), verdict.conditions, strict=True)
     labels = ", ".join(condition.label(language) for condition, result in pairs if not result.known)
     text = language.gettext("%(clause)s needs a fact that we do not have yet (%(facts)s), so a person looks at it.")
     return text.replace("%(facts)s", labels)
@@ -205,5 +209,5 @@ def _tag(verdict: LineVerdict, reading: Reading, language: Language) -> tuple[Ta
 def _fact_lines(verdict: LineVerdict, clause: Clause | None, language: Language) -> tuple[FactLine, ...]:
     if clause is None:
         return ()
-    pairs = zip(clause.conditions(), verdict.conditions, strict=True)
+    pairs = zip(clause.all_conditions(), verdict.conditions, strict=True)
     return tuple(FactLine(condition.label(language), condition.value(result, language)) for condition, result in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
@@ -45,9 +45,11 @@ class LineFacts:
         term_start, term_end: the time paid for; the end is exclusive.
         units_granted, units_used: of the whole line (lessons, credits …).
         share_viewed_percent: 0 to 100, of the whole content.
+        extra: registered facts by name; one that is missing is not known either.
 
     Raises:
-        InvalidInput: a quantity below 1, a negative asked one, a naive time or an unknown time zone.
+        InvalidInput: a quantity below 1, a negative asked one, a naive time, an unknown time zone, or a registered fact that
+            is no whole number.
     """
 
     line_id: str
@@ -76,6 +78,7 @@ class LineFacts:
     share_viewed_percent: int | None = 0
     activations: int | None = 0
     last_access_at: datetime | None = None
+    extra: Mapping[str, int | None] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.quantity < 1 or self.asked_quantity < 0:
@@ -85,10 +88,21 @@ class LineFacts:
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidInput(f"{name} needs a time zone.", field=name)
+        if self.extra:
+            if not isinstance(self.extra, Mapping) or not all(value is None or isinstance(value, int) for value in self.extra.values()):
+                raise InvalidInput("Registered facts are whole numbers, or yes and no.", field="extra")
+            known = {name: None if value is None else int(value) for name, value in sorted(self.extra.items())}
+            object.__setattr__(self, "extra", known)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data for JSON: every field, times as ISO 8601 in UTC, sets as sorted lists."""
-        return {name: _to_plain(getattr(self, name)) for name in _FIELDS}
+        """Return plain data for JSON, times as ISO 8601 in UTC, sets as sorted lists.
+
+        Every field is written but those that came after the first decisions were stored, as long as they say nothing: what
+        was stored then is written the same today.
+        """
+        data = {name: _to_plain(getattr(self, name)) for name in _FIELDS}
+        data.update({name: _to_plain(value) for name in _ADDED_FIELDS if (value := getattr(self, name)) not in (None, {})})
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LineFacts:
@@ -109,7 +123,8 @@ class LineFacts:
             raise InvalidInput(f"These facts cannot be read: {error}") from error
 
 
-_FIELDS = tuple(field.name for field in fields(LineFacts))
+_ADDED_FIELDS = ("extra",)
+_FIELDS = tuple(each.name for each in fields(LineFacts) if each.name not in _ADDED_FIELDS)
 _TIME_FIELDS = ("purchased_at", "now", "term_start", "term_end", "last_access_at")
 
 
@@ -118,6 +133,8 @@ def _to_plain(value: Any) -> Any:
         return value.astimezone(UTC).isoformat()
     if isinstance(value, frozenset):
         return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return value
 
 

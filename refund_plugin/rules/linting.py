@@ -10,6 +10,7 @@ from refund_plugin.rules.clauses import ApprovingClause, Clause, NonRefundable, 
 from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.facts import MAX_WINDOW_DAYS
 from refund_plugin.rules.language import gettext_noop
+from refund_plugin.rules.registered import FactRule, registered_facts
 
 Severity = Literal["error", "warning"]
 
@@ -90,10 +91,34 @@ def _about_clause(clause: Clause) -> Iterator[Finding]:
         yield _error("price_range", gettext_noop("The lowest price is above the highest: this clause can never apply."))
     if isinstance(clause, NonRefundable) and not clause.reason.strip():
         yield _warning("reason_missing", gettext_noop("Give the reason: customers read it before they buy and in the answer."))
+    yield from _about_requirements(clause.requires)
     if isinstance(clause, UnknownClause):
         yield _warning(
             "unknown_kind", gettext_noop("This kind of clause is not installed: every purchase that reaches it goes to a person.")
         )
+
+
+def _about_requirements(rules: tuple[FactRule, ...]) -> Iterator[Finding]:
+    least: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for rule in rules:
+        if rule.compare == "at_most":
+            most[rule.fact] = min(rule.number, most.get(rule.fact, rule.number))
+        else:
+            least[rule.fact] = max(rule.number, least.get(rule.fact, rule.number))
+        fact = registered_facts().get(rule.fact)
+        if fact is None:
+            yield _warning(
+                "fact_unknown",
+                gettext_noop("The fact “%(fact)s” is not installed: every purchase that reaches this goes to a person."),
+                fact=rule.fact,
+            )
+        elif rule.number < 0 or (fact.unit == "percent" and rule.number > 100):
+            yield _error("fact_range", gettext_noop("“%(fact)s” cannot have the value %(value)d."), fact=rule.fact, value=rule.number)
+    for name in sorted(least.keys() & most.keys()):
+        if least[name] > most[name]:
+            text = gettext_noop("“%(fact)s” must be at least %(least)d and at most %(most)d: this clause can never apply.")
+            yield _error("fact_contradiction", text, fact=name, least=least[name], most=most[name])
 
 
 def _about_order(clauses: tuple[Clause, ...], index: int) -> Iterator[Finding]:
@@ -123,5 +148,5 @@ def _decides_before(earlier: Clause, later: Clause) -> bool:
     if isinstance(earlier, UnknownClause) or isinstance(later, UnknownClause):
         return False
     return earlier.selector.covers(later.selector) and all(
-        any(condition.implied_by(other) for other in later.conditions()) for condition in earlier.conditions()
+        any(condition.implied_by(other) for other in later.all_conditions()) for condition in earlier.all_conditions()
     )
