@@ -119,6 +119,11 @@ def facts_of_use(lines: Iterable[int]) -> QuerySet[AccessEvent]:
     return found.order_by("occurred_at", "pk")
 
 
+def uncounted_uses(lines: Iterable[int]) -> QuerySet[AccessEvent]:
+    """Return what is recorded of these lines, by id, and does not count, with its `correction`; one statement."""
+    return facts_of_use(lines).filter(correction__isnull=False)
+
+
 def correction_of(fact: AccessEvent) -> AccessCorrection | None:
     """Return why a fact does not count; None when it does. The fact comes from `facts_of_use`."""
     found: AccessCorrection | None = getattr(fact, "correction", None)

@@ -33,6 +33,7 @@ from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
 from refund_plugin.staff.refund_cards import refund_card
+from refund_plugin.staff.use import use_rows
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp
 
 
@@ -115,6 +116,8 @@ class CaseView(CaseMixin, TemplateView):
             transfer_text=transfer_text(request.reference, request.purchase.number),
             mails=request.messages.order_by("created_at", "pk"),
             access=access_notes([item.line_id for item in request.lines.all()]),
+            uses=use_rows([item.line_id for item in request.lines.all()], formatter),
+            may_correct=may(self.request.user, Action.CORRECT_ACCESS),
             credit_notes=credit_notes_of(request),
             may_see_books=may(self.request.user, Action.VIEW_BOOKS),
             policy_url=content.policy_pages().policy_url(version) if version else "",

@@ -14,7 +14,8 @@ from django.template.loader import render_to_string
 
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import Money
-from refund_plugin.orders.models import AccessEvent, Purchase
+from refund_plugin.orders.access import correction_of, facts_of_use
+from refund_plugin.orders.models import Purchase
 from refund_plugin.policies.models import PolicyText, PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.models import Dispute, Refund, RefundRequest
@@ -106,9 +107,16 @@ def _policy(purchase: Purchase, formatter: Formatter) -> dict[str, Any] | None:
 
 
 def _access(purchase: Purchase, formatter: Formatter) -> list[dict[str, Any]]:
-    used = AccessEvent.objects.filter(line__purchase=purchase).select_related("line").order_by("occurred_at", "pk")
+    used = facts_of_use(line.pk for line in purchase.lines.all())
     return [
-        {"at": formatter.local(event.occurred_at), "line": event.line.name, "what": event.get_kind_display(), "amount": event.amount}
+        {
+            "at": formatter.local(event.occurred_at),
+            "line": event.line.name,
+            "what": event.get_kind_display(),
+            "amount": event.amount,
+            "told_by": event.source,
+            "does_not_count": correction.get_reason_display() if (correction := correction_of(event)) else "",
+        }
         for event in used
     ]
 

@@ -16,6 +16,7 @@ from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 from refund_plugin.actor import Action
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
+from refund_plugin.staff.access import CorrectAccessView
 from refund_plugin.staff.alerts import AlertListView, AlertView, open_alerts
 from refund_plugin.staff.automatic import AutomaticView, PauseView, ReleaseView, ResumeView
 from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteView, JournalView
@@ -60,6 +61,7 @@ class CaseViewSet(StaffViewSet):
             path("results/", self.view(QueueView, results_only=True), name="index_results"),
             path("<uuid:pk>/", self.view(CaseView), name="case"),
             *(path(f"<uuid:pk>/{verb.name}/", self.view(VerbView, verb=verb), name=verb.name) for verb in VERBS),
+            path("<uuid:pk>/access/<int:fact>/", self.view(CorrectAccessView), name="access"),
             path("<uuid:pk>/retry/<uuid:refund>/", self.view(RetryView), name="retry"),
             *(
                 path(f"<uuid:pk>/refunds/<uuid:refund>/{verb.name}/", self.view(RefundVerbView, verb=verb), name=f"refund_{verb.name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,7 +29,7 @@ from refund_plugin.rules import LineExplanation, Outcome, Reason, explain_line
 from refund_plugin.web.forms import Choice, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
 from refund_plugin.web.proof import buyer, open_purchase, purchase_page
-from refund_plugin.web.wording import masked, paid_with, request_cards
+from refund_plugin.web.wording import masked, paid_with, request_cards, uncounted_sentences
 
 MAX_LISTED_QUANTITY = 100
 TARGETS = {"reason": "reason", "message": "message"}
@@ -45,6 +45,7 @@ class LineRow:
     amount: str
     note: str
     explanation: LineExplanation
+    uncounted: Sequence[str]
     clause_url: str
     askable: bool
     may_ask_person: bool
@@ -114,6 +115,7 @@ def _show(
         choice = Choice.first(line.line.pk for line in whole.lines if line.verdict.outcome == Outcome.APPROVE)
     quote, quantity_problems = _with_quantities(whole, choice.quantities, now=now)
     problems = problems or quantity_problems
+    uncounted = uncounted_sentences([line.line.pk for line in quote.lines], formatter)
     earlier = requests_of_customer([bought.customer_id]).filter(purchase=bought)
     context = {
         "purchase": bought,
@@ -122,7 +124,7 @@ def _show(
         "bought_on": formatter.date(bought.purchased_at),
         "email": masked(bought.customer.email),
         "policy_url": content.policy_pages().policy_url(quote.version) if quote.version else "",
-        "rows": [_row(line, quote, choice, formatter) for line in quote.lines],
+        "rows": [_row(line, quote, choice, formatter, uncounted.get(line.line.pk, ())) for line in quote.lines],
         "total": _total(quote, choice, formatter),
         "can_ask": any(line.askable or _may_ask_person(line) for line in quote.lines),
         "requests": request_cards(earlier, formatter),
@@ -167,7 +169,7 @@ def _headline(quote: Quote, formatter: Formatter) -> str:
     return _("Our policy does not refund this purchase")
 
 
-def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter) -> LineRow:
+def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, uncounted: Sequence[str]) -> LineRow:
     explanation = explain_line(line.verdict, quote.document, line.facts, formatter)
     paid = Money(line.line.paid_minor, quote.purchase.currency)
     bought = line.line.quantity
@@ -180,6 +182,7 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter) ->
         amount=formatter.money(line.amount) if line.amount or not line.askable else "–",
         note=_note(line),
         explanation=explanation,
+        uncounted=uncounted,
         clause_url=content.policy_pages().policy_url(quote.version, anchor) if quote.version and anchor else "",
         askable=line.askable,
         may_ask_person=_may_ask_person(line),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 
 from refund_plugin import clock, content
-from refund_plugin.orders.access import record_access
+from refund_plugin.actor import SYSTEM
+from refund_plugin.orders.access import correct_access, record_access
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.states import RequestState
+from refund_plugin.rules import UnusedOnly
 from refund_plugin.web.proof import purchase_page
 from tests.factories import COURSE, EBOOK, LICENCE, MEMORY, SALE, line_with, publish_policy
 from tests.web.conftest import buy, form_data, look_up, open_page, problems, soup, words
@@ -57,6 +61,22 @@ def test_the_clause_and_the_version_of_that_day_are_linked(client, policy, monke
     links = {link.get_text(): link["href"] for link in page.select(".refund a")}
     assert links["refund policy in force that day"] == "/policy/1/"
     assert links["30-day guarantee"] == "/policy/1/#unused"
+
+
+def test_a_use_that_was_recorded_wrongly_is_told_and_counts_no_more(client, gateway):
+    publish_policy(clauses=[UnusedOnly(anchor="unused", window_days=30)])
+    purchase = buy(EBOOK)
+    line = purchase.lines.get()
+    fact = record_access(line=line, kind="downloaded", source_id="1", occurred_at=datetime(2026, 3, 3, 12, tzinfo=UTC))
+    assert "Downloads 1 (0 allowed)" in words(open_page(client, purchase), ".refund-why")
+
+    correct_access(fact_id=fact.pk, reason="failed", note="Nobody else reads this.", by=SYSTEM, now=clock.now())
+
+    page = open_page(client, purchase)
+    assert words(page, "h1") == "You can get €18.20 back"
+    assert "Downloads 0 (0 allowed)" in words(page, ".refund-why")
+    assert "Not counted: downloaded on March 3, 2026, because it failed." in words(page, ".refund-why")
+    assert "Nobody else reads this." not in str(page)
 
 
 def test_nobody_else_can_open_the_page(client, policy):
@@ -256,6 +276,6 @@ def test_too_many_requests_for_one_purchase_are_paused(client, gateway, settings
 def test_the_number_of_queries_does_not_grow_with_the_lines(client, policy, bare_host, django_assert_num_queries, lines):
     purchase = buy(*lines)
     look_up(client, purchase.number)
-    # session; purchase; lines with their use, payments, version; earlier requests
-    with django_assert_num_queries(6):
+    # session; purchase; lines with their use, payments, version; what does not count; earlier requests
+    with django_assert_num_queries(7):
         client.get(purchase_page(purchase))
