@@ -211,7 +211,13 @@ class ProRatedBlock(ClauseBlock):
     clause_class = ProRated
 
     by = blocks.ChoiceBlock(
-        choices=[("day", _("day left of the term")), ("second", _("second left of the term")), ("unit", _("unit not used"))],
+        choices=[
+            ("day", _("day left of the term")),
+            ("month", _("month of the term that has not begun")),
+            ("second", _("second left of the term")),
+            ("unit", _("unit not used")),
+            ("best", _("day left or unit not used, whichever is more for the customer")),
+        ],
         default="day",
         label=_("Count by"),
     )

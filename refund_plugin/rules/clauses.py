@@ -13,20 +13,17 @@ from refund_plugin.rules.conditions import (
     ActivationsAtMost,
     Condition,
     DownloadsAtMost,
-    ProrateBy,
     ShareViewedAtMost,
-    SomethingLeft,
     Understood,
     WithinWindow,
-    left_text,
 )
 from refund_plugin.rules.facts import Reading
 from refund_plugin.rules.language import TITLE_SLOT, Language, gettext_noop
 from refund_plugin.rules.registered import FactRule
 from refund_plugin.rules.selectors import EVERYTHING, Selector
-from refund_plugin.rules.verdicts import ConditionResult, LineVerdict, Outcome, Reason
+from refund_plugin.rules.terms import ProrateBy, SomethingLeft
+from refund_plugin.rules.verdicts import LineVerdict, Outcome, Reason
 
-SECONDS_A_DAY = 86_400
 ADDED = "added"
 
 
@@ -236,7 +233,7 @@ class UnusedOnly(Guarantee):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProRated(ApprovingClause):
-    """The price of what is not used yet, by day, by second or by unit.
+    """The price of what is not used yet: by day, second, unit or month, or by day or unit, whichever is more.
 
     Attributes:
         window_days: how long after buying one may ask; None as long as something is left.
@@ -253,24 +250,21 @@ class ProRated(ApprovingClause):
         return (left,) if self.window_days is None else (WithinWindow(self.window_days), left)
 
     def share(self, reading: Reading, *, used_more: int = 0) -> Share:
-        found = SomethingLeft(self.by).left_and_total(reading)
+        found = SomethingLeft(self.by).find(reading, used_more=used_more)
         if found is None:
             return Share(0, 1)
-        left, total = found
-        if self.by == "second":
-            used_more *= SECONDS_A_DAY
         kept = max(0, min(self.percent, 100)) * (100 - max(0, min(self.fee_percent, 100)))
-        return Share(max(0, left - used_more) * kept, total * 10_000)
+        return Share(found.left * kept, found.total * 10_000)
 
     def default_title(self, language: Language) -> str:
         return language.gettext("Pay for what you use")
 
     def because(self, verdict: LineVerdict, amount: str, language: Language) -> str:
-        left = _result("left", verdict.conditions)
+        left = next(result for result in verdict.conditions if result.name.startswith("left"))
         if left.fact_value == left.needed and verdict.full:
             return language.gettext("You have used nothing of it, so %(clause)s gives you everything back.")
         text = language.gettext("You have %(left)s left, so %(clause)s gives you %(amount)s back.")
-        return text.replace("%(left)s", left_text(self.by, left.fact_value or 0, left.needed, language)).replace("%(amount)s", amount)
+        return text.replace("%(left)s", SomethingLeft(self.by).left_text(left, language)).replace("%(amount)s", amount)
 
     def hint(self, next_amount: str, language: Language) -> str:
         if self.by == "unit":
@@ -282,6 +276,8 @@ class ProRated(ApprovingClause):
             "unit": gettext_noop("You get back the price of every unit you have not used."),
             "day": gettext_noop("You get back the price of every day that is left."),
             "second": gettext_noop("You get back the price of the time that is left, to the second."),
+            "month": gettext_noop("You get back the price of every month that has not begun."),
+            "best": gettext_noop("You get back the price of every day that is left or of every unit you have not used, whichever is more."),
         }[self.by]
         parts = [language.gettext(text)]
         if self.percent != 100:
@@ -340,10 +336,6 @@ class UnknownClause(Clause):
 
     def default_title(self, language: Language) -> str:
         return language.gettext("A clause that a person reads")
-
-
-def _result(name: str, results: tuple[ConditionResult, ...]) -> ConditionResult:
-    return next(result for result in results if result.name == name)
 
 
 ClauseType = TypeVar("ClauseType", bound=type[Clause])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from datetime import datetime
+from typing import ClassVar
 
-from refund_plugin.rules.facts import ONE_SECOND, Reading
+from refund_plugin.rules.facts import Reading
 from refund_plugin.rules.language import Language, gettext_noop
 from refund_plugin.rules.verdicts import ConditionResult
-
-ProrateBy = Literal["day", "second", "unit"]
 
 
 class Condition:
@@ -190,62 +188,6 @@ class ActivationsAtMost(AtMost):
 
 
 @dataclass(frozen=True, slots=True)
-class SomethingLeft(Condition):
-    """Part of the term or of the units is unused; `left` says how much, `needed` is the whole.
-
-    By day, in the customer's dates: the day of asking counts as left, the day of the term's end does not, so a plan from
-    15 January asked about on 15 April has all days from 15 April on left. By second: exact. By unit: granted less used.
-    """
-
-    name: ClassVar[str] = "left"
-    label_id: ClassVar[str] = gettext_noop("Left")
-    by: ProrateBy
-
-    def left_and_total(self, reading: Reading) -> tuple[int, int] | None:
-        """Return what is left and the whole (above 0); None when the facts are missing or cannot be."""
-        facts = reading.facts
-        if self.by == "unit":
-            if not facts.units_granted or facts.units_granted < 0 or facts.units_used is None:
-                return None
-            return max(0, min(facts.units_granted - facts.units_used, facts.units_granted)), facts.units_granted
-        if facts.term_start is None or facts.term_end is None or facts.term_end <= facts.term_start:
-            return None
-        if self.by == "day":
-            end = reading.local_day(facts.term_end)
-            total = max(1, (end - reading.local_day(facts.term_start)).days)
-            left = (end - reading.today).days
-        else:
-            total = max(1, (facts.term_end - facts.term_start) // ONE_SECOND)
-            left = (facts.term_end - facts.now) // ONE_SECOND
-        return max(0, min(left, total)), total
-
-    def check(self, reading: Reading) -> ConditionResult:
-        found = self.left_and_total(reading)
-        if found is None:
-            return ConditionResult("left", None, 1, False, 0, False)
-        left, total = found
-        return ConditionResult("left", left, total, left > 0, 0 if left else 1, True)
-
-    def until(self, reading: Reading) -> datetime | None:
-        end = reading.facts.term_end
-        if self.by == "unit" or end is None:
-            return None
-        return reading.last_second_before(reading.local_day(end)) if self.by == "day" else end.astimezone(UTC) - ONE_SECOND
-
-    def known_value(self, found: int, needed: int, language: Language) -> str:
-        return left_text(self.by, found, needed, language)
-
-    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
-        if self.by != "unit" and reading.facts.term_end is not None:
-            text = language.gettext("%(clause)s gives back what is left, and the time you paid for ended on %(date)s.")
-            return text.replace("%(date)s", language.date(reading.local(reading.facts.term_end - ONE_SECOND)))
-        return language.gettext("%(clause)s gives back what is left, and everything is used.")
-
-    def allowance(self, language: Language) -> str:
-        return language.gettext("while something is left")
-
-
-@dataclass(frozen=True, slots=True)
 class Understood(Condition):
     """Never known: the condition of a clause whose kind is not installed."""
 
@@ -263,17 +205,3 @@ class Understood(Condition):
 
     def allowance(self, language: Language) -> str:
         return language.gettext("a person decides")
-
-
-def left_text(by: ProrateBy, left: int, total: int, language: Language) -> str:
-    """Write "275 of 365 days"; seconds are told in whole days, or hours when the term is short."""
-    if by == "unit":
-        text = language.ngettext("%(left)d of %(total)d unit", "%(left)d of %(total)d units", total)
-    elif by == "second" and total < 2 * 86_400:
-        left, total = left // 3_600, total // 3_600
-        text = language.ngettext("%(left)d of %(total)d hour", "%(left)d of %(total)d hours", total)
-    else:
-        if by == "second":
-            left, total = left // 86_400, total // 86_400
-        text = language.ngettext("%(left)d of %(total)d day", "%(left)d of %(total)d days", total)
-    return text % {"left": left, "total": total}

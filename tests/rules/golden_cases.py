@@ -11,6 +11,7 @@ from pathlib import Path
 
 from refund_plugin.rules import (
     Clause,
+    FactRule,
     LineFacts,
     MoneyBack,
     NonRefundable,
@@ -81,6 +82,13 @@ POLICIES: dict[str, tuple[tuple[Clause, ...], dict[str, int]]] = {
             ProRated(anchor="day", by="day", window_days=400),
         ),
         {"EUR": 11_000},
+    ),
+    "pro_rated_by_month_and_best": (
+        (
+            ProRated(anchor="month", by="month", fee_percent=5, selector=Selector(price_from_minor=10_000)),
+            ProRated(anchor="best", by="best", requires=(FactRule("activations", "at_most", 1),)),
+        ),
+        {},
     ),
     "non_refundable": (
         (

@@ -22,7 +22,7 @@ def clauses(draw):
         return MoneyBack(anchor="c", window_days=30, percent=draw(st.integers(1, 100)))
     return ProRated(
         anchor="c",
-        by=draw(st.sampled_from(["day", "second", "unit"])),
+        by=draw(st.sampled_from(["day", "second", "unit", "month", "best"])),
         percent=draw(st.integers(1, 100)),
         fee_percent=draw(st.integers(0, 99)),
     )

@@ -14,6 +14,7 @@ from refund_plugin.errors import PolicyInvalid
 from refund_plugin.rules import (
     ApprovingClause,
     Clause,
+    FactRule,
     MoneyBack,
     NonRefundable,
     Outcome,
@@ -45,7 +46,8 @@ selectors = st.builds(
     price_to_minor=st.none() | st.integers(),
     nature=st.sampled_from(["", "content", "service"]),
 )
-common = {"anchor": st.text(max_size=8), "selector": selectors, "title": st.text(max_size=8)}
+rules = st.lists(st.builds(FactRule, st.text(max_size=8), st.sampled_from(["at_most", "at_least"]), st.integers()), max_size=2).map(tuple)
+common = {"anchor": st.text(max_size=8), "selector": selectors, "title": st.text(max_size=8), "requires": rules}
 approving = common | {"outcome": st.sampled_from(["approve", "review"]), "percent": st.integers()}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -58,7 +60,7 @@ clauses = st.one_of(
     st.builds(UnusedOnly, window_days=st.integers(), max_downloads=st.integers(), max_share_viewed_percent=st.integers(), **approving),
     st.builds(
         ProRated,
-        by=st.sampled_from(["day", "second", "unit"]),
+        by=st.sampled_from(["day", "second", "unit", "month", "best"]),
         window_days=st.none() | st.integers(),
         fee_percent=st.integers(),
         **approving,
