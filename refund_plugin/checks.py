@@ -191,15 +191,19 @@ def check_urls_and_template(app_configs: Configs, **kwargs: Any) -> list[CheckMe
 
 
 @register("refund_plugin")
-def check_access_handler(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
-    """E009: the function that locks what customers bought does not exist."""
-    path = settings().access_handler
-    try:
-        found = not path or callable(import_string(path))
-    except ImportError:
-        found = False
-    hint = 'Set REFUND_PLUGIN["ACCESS_HANDLER"] to the dotted path of a function that takes one argument, or remove it.'
-    return [] if found else [Error(f'The access handler "{path}" is no function.', hint=hint, id="refund_plugin.E009")]
+def check_functions(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E009: a function of the host's that we are to call does not exist."""
+    found: list[CheckMessage] = []
+    for key, arguments in (("ACCESS_HANDLER", "one argument"), ("DOWNLOAD_HANDLER", "two arguments"), ("DOCUMENT_SKU", "one argument")):
+        path = getattr(settings(), key.lower())
+        try:
+            exists = not path or callable(import_string(path))
+        except ImportError:
+            exists = False
+        if not exists:
+            hint = f'Set REFUND_PLUGIN["{key}"] to the dotted path of a function that takes {arguments}, or remove it.'
+            found.append(Error(f'{key} names "{path}", which is no function.', hint=hint, id="refund_plugin.E009"))
+    return found
 
 
 @register("refund_plugin")

@@ -65,6 +65,11 @@ class Settings:
             currency, None means no ceiling), for example `{"mode": "automatic", "hour": {"EUR": 200000}}`. Without it: automatic,
             up to about 1,000 euro an hour and 5,000 a day.
         access_handler: dotted path of a function that locks and unlocks what customers bought; empty means there is none.
+        download_handler: dotted path of a function that hands out a file behind a signed link: takes the request and a
+            `web.download.Download`, returns the response; empty means that there are no such links.
+        download_seconds: how long such a link lasts.
+        document_sku: dotted path of a function that takes a Wagtail document and returns the SKU it is sold under, or ""; empty
+            means that no document is sold.
         credit_note_prefix: how the numbers of credit notes begin; `{year}` in it begins a new series each year.
         trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
         graphql_max_depth, graphql_max_tokens: limits on a query.
@@ -103,6 +108,9 @@ class Settings:
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     brake: Mapping[str, object] = field(default_factory=dict)
     access_handler: str = ""
+    download_handler: str = ""
+    download_seconds: int = 3600
+    document_sku: str = ""
     credit_note_prefix: str = "CN-{year}-"
     trusted_proxies: int = 0
     graphql_max_depth: int = 10

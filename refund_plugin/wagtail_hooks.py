@@ -1,5 +1,6 @@
-"""Wagtail looks here for hooks; they live with the staff's door."""
+"""Wagtail looks here for hooks; they live with the staff's door, and with the customers' where documents are served."""
 
 from refund_plugin.staff import hooks
+from refund_plugin.web import documents
 
-__all__ = ["hooks"]
+__all__ = ["documents", "hooks"]

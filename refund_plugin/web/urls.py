@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from refund_plugin.web import ask, health, mine, order, purchases, track
+from refund_plugin.web import ask, download, health, mine, order, purchases, track
 
 urlpatterns = [
     path("", ask.ask, name="ask"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("track/<str:token>/cancel/", track.cancel, name="track_cancel"),
     path("track/<str:token>/answer/", track.answer, name="track_answer"),
     path("track/<str:token>/documents/<int:pk>/", track.document, name="track_document"),
+    path("download/<str:token>/", download.download, name="download"),
     path("health/", health.health, name="health"),
     path("mine/", mine.mine, name="mine"),
     path("purchases/", purchases.purchases, name="purchases"),

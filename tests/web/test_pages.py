@@ -15,6 +15,7 @@ from refund_plugin.refunds.ledger.credit_notes import settle_credit_notes
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.tracking import purchases_token, tracking_token
 from refund_plugin.web import urls
+from refund_plugin.web.download import download_path
 from refund_plugin.web.proof import purchase_page
 from tests.factories import EBOOK, SALE
 from tests.refunds.helpers import ask
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def pages(client, policy) -> dict[str, str]:
+def pages(client, policy, settings) -> dict[str, str]:
     """The address of every kind of page by name."""
     purchase, declined = buy(EBOOK, SALE), buy(SALE)
     look_up(client, purchase.number)
@@ -41,6 +42,8 @@ def pages(client, policy) -> dict[str, str]:
     drive_refunds()
     note = settle_credit_notes(refund_id=paid.refunds.get().pk, now=clock.now())
     assert note is not None
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "DOWNLOAD_HANDLER": "tests.web.test_download.hand_out"}
+    refunded = note.refund.allocations.get().line
     token, mailed = tracking_token(request), purchases_token(purchase.customer)
     return {
         "ask": "/refunds/",
@@ -51,6 +54,7 @@ def pages(client, policy) -> dict[str, str]:
         "track_cancel": reverse("refund_plugin:track_cancel", args=[token]),
         "track_answer": reverse("refund_plugin:track_answer", args=[token]),
         "track_document": reverse("refund_plugin:track_document", args=[tracking_token(paid), note.pk]),
+        "download": download_path(line=refunded, file="slow-web.epub", now=clock.now()),
         "mine": "/refunds/mine/",
         "purchases": "/refunds/purchases/",
         "purchases_sent": "/refunds/purchases/sent/",
