@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
@@ -18,155 +18,22 @@ from wagtail import blocks
 from wagtail.blocks.stream_block import StreamValue
 from wagtail.blocks.struct_block import BlockGroup
 
+from cms_pages.clause_parts import ClauseBlock, outcome_block, percent_block
 from refund_plugin.errors import InvalidInput
 from refund_plugin.money import EXPONENTS, Money
-from refund_plugin.rules import Clause, FactRule, MoneyBack, NonRefundable, ProRated, Selector, UnusedOnly, registered_facts
+from refund_plugin.rules import (
+    Clause,
+    Defective,
+    DuplicatePurchase,
+    Goodwill,
+    MoneyBack,
+    NonRefundable,
+    ProRated,
+    StatutoryWithdrawal,
+    UnusedOnly,
+)
 
 KEPT = "kept"
-
-
-def words(text: str | None) -> frozenset[str]:
-    """Return the words an editor separated with commas."""
-    return frozenset(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-class SelectorBlock(blocks.StructBlock):
-    """Which products and purchases a clause is about; nothing filled in means everything."""
-
-    product_types = blocks.CharBlock(required=False, label=_("Product types"), help_text=_("Such as: ebook, course. Separate with commas."))
-    skus = blocks.CharBlock(required=False, label=_("SKUs"), help_text=_("Separate with commas."))
-    categories = blocks.CharBlock(required=False, label=_("Categories"), help_text=_("One of them is enough. Separate with commas."))
-    tags = blocks.CharBlock(required=False, label=_("Tags"), help_text=_("One of them is enough. Separate with commas."))
-    channels = blocks.CharBlock(required=False, label=_("Sales channels"), help_text=_("Separate with commas."))
-    countries = blocks.CharBlock(
-        required=False, label=_("Countries of customers"), help_text=_("Two-letter codes such as: DE, FR. Separate with commas.")
-    )
-    nature = blocks.ChoiceBlock(
-        required=False,
-        choices=[("content", _("digital content")), ("service", _("digital services"))],
-        label=_("Content or service"),
-    )
-    price_from_minor = blocks.IntegerBlock(
-        required=False,
-        min_value=0,
-        label=_("Price per unit from"),
-        help_text=_("In the smallest unit of the currency: 5000 is 50.00 EUR, or 5,000 JPY."),
-    )
-    price_to_minor = blocks.IntegerBlock(
-        required=False, min_value=0, label=_("Price per unit up to"), help_text=_("In the smallest unit of the currency.")
-    )
-
-    class Meta:
-        label = _("What it is about")
-        help_text = _("Leave everything empty for a clause about everything you sell.")
-        icon = "crosshairs"
-        collapsed = True
-        label_format = "{product_types} {skus} {categories} {tags} {channels} {countries}"
-
-    @staticmethod
-    def selector(value: Mapping[str, Any]) -> Selector:
-        """Return what the editor selected."""
-        return Selector(
-            **{name: words(value.get(name)) for name in ("product_types", "skus", "categories", "tags", "channels")},
-            countries=frozenset(country.upper() for country in words(value.get("countries"))),
-            nature=value.get("nature") or "",
-            price_from_minor=value.get("price_from_minor"),
-            price_to_minor=value.get("price_to_minor"),
-        )
-
-
-def fact_choices() -> list[tuple[str, str]]:
-    """Return the registered facts to choose from, those of plug-ins too."""
-    return [(name, _t(fact.label_id)) for name, fact in registered_facts().items()]
-
-
-class FactRuleBlock(blocks.StructBlock):
-    """One more fact that must be so for the clause to apply."""
-
-    fact = blocks.ChoiceBlock(choices=fact_choices, label=_("Fact"))
-    compare = blocks.ChoiceBlock(choices=[("at_most", _("at most")), ("at_least", _("at least"))], default="at_most", label=_("Must be"))
-    number = blocks.IntegerBlock(default=0, min_value=0, label=_("Number"), help_text=_("For facts that are yes or no: 1 is yes, 0 is no."))
-
-    class Meta:
-        label = _("Fact")
-        icon = "check"
-        label_format = "{fact} {compare} {number}"
-
-
-class FactRulesBlock(blocks.ListBlock):
-    """Facts that must be so besides a clause's own conditions."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(FactRuleBlock(), **{"default": [], **options})
-
-    def value_from_datadict(self, data: Any, files: Any, prefix: str) -> Any:
-        """Read the form; a form made before there were facts has none."""
-        return self.to_python([]) if self.value_omitted_from_data(data, files, prefix) else super().value_from_datadict(data, files, prefix)
-
-    class Meta:
-        label = _("Only if these facts are so")
-        help_text = _("Leave empty for no more conditions. While a fact is not known, a person decides.")
-        icon = "list-ul"
-        collapsed = True
-
-
-class ClauseBlock(blocks.StructBlock):
-    """What every clause has. A kind adds its values as blocks with the names of the clause's own fields.
-
-    Attributes:
-        clause_class: built from the block's values by name; its `kind` is the block's type.
-    """
-
-    clause_class: ClassVar[type[Clause]]
-
-    title = blocks.CharBlock(required=False, max_length=120, label=_("Title"), help_text=_("Leave empty for a title made from the values."))
-    selector = SelectorBlock()
-    requires = FactRulesBlock()
-    anchor = blocks.CharBlock(
-        required=False,
-        max_length=80,
-        label=_("Anchor"),
-        help_text=_("Names the clause in links and decisions. It is made when you save, and stays."),
-    )
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        # shown, so that it can be copied; nobody edits it
-        self.child_blocks["anchor"].field.widget.attrs["readonly"] = True
-
-    def clause(self, value: Mapping[str, Any]) -> Clause:
-        """Return the clause that the values say.
-
-        Raises:
-            TypeError: a value is missing, as in a draft that is not finished.
-        """
-        given = {name: value.get(name) for name in self.child_blocks if name not in ("selector", "requires", "anchor", "title")}
-        missing = [name for name, block in self.child_blocks.items() if name in given and block.required and given[name] in (None, "")]
-        if missing:
-            raise TypeError(f"{self.clause_class.kind}: {', '.join(missing)} missing")
-        return self.clause_class(
-            anchor=value.get("anchor") or "",
-            title=value.get("title") or "",
-            selector=SelectorBlock.selector(value["selector"]),
-            requires=tuple(_fact_rule(rule) for rule in value.get("requires") or ()),
-            **given,
-        )
-
-
-def _fact_rule(value: Mapping[str, Any]) -> FactRule:
-    if not value.get("fact") or value.get("compare") not in ("at_most", "at_least") or value.get("number") is None:
-        raise TypeError("a fact that is needed is not complete")
-    return FactRule(fact=value["fact"], compare=value["compare"], number=value["number"])
-
-
-def _percent(**options: Any) -> blocks.IntegerBlock:
-    return blocks.IntegerBlock(min_value=1, max_value=100, default=100, label=_("Percent of the price given back"), **options)
-
-
-def _outcome() -> blocks.ChoiceBlock:
-    return blocks.ChoiceBlock(
-        choices=[("approve", _("pay by itself")), ("review", _("a person looks first"))], default="approve", label=_("When it applies")
-    )
 
 
 class MoneyBackBlock(ClauseBlock):
@@ -175,8 +42,8 @@ class MoneyBackBlock(ClauseBlock):
     clause_class = MoneyBack
 
     window_days = blocks.IntegerBlock(default=30, label=_("Days after buying"))
-    percent = _percent()
-    outcome = _outcome()
+    percent = percent_block()
+    outcome = outcome_block()
 
     class Meta:
         label = _("Money-back guarantee")
@@ -193,8 +60,8 @@ class UnusedOnlyBlock(ClauseBlock):
     max_downloads = blocks.IntegerBlock(default=0, label=_("Downloads allowed"))
     max_share_viewed_percent = blocks.IntegerBlock(default=0, label=_("Percent viewed allowed"))
     max_activations = blocks.IntegerBlock(default=0, label=_("Licence activations allowed"))
-    percent = _percent()
-    outcome = _outcome()
+    percent = percent_block()
+    outcome = outcome_block()
 
     class Meta:
         label = _("Unused only")
@@ -225,8 +92,8 @@ class ProRatedBlock(ClauseBlock):
         required=False, label=_("Days after buying"), help_text=_("Leave empty to allow it as long as something is left.")
     )
     fee_percent = blocks.IntegerBlock(default=0, label=_("Percent kept as a fee"))
-    percent = _percent()
-    outcome = _outcome()
+    percent = percent_block()
+    outcome = outcome_block()
 
     class Meta:
         label = _("Pro-rated")
@@ -249,6 +116,88 @@ class NonRefundableBlock(ClauseBlock):
         label = _("Not refundable")
         icon = "cross"
         form_layout = BlockGroup(children=["title", "reason", "selector"], settings=["requires", "anchor"])
+
+
+class DuplicatePurchaseBlock(ClauseBlock):
+    """Money back for what was bought twice."""
+
+    clause_class = DuplicatePurchase
+
+    within_days = blocks.IntegerBlock(
+        default=30, label=_("Days between the purchases, at most"), help_text=_("The newer one is given back. 0 is the same day.")
+    )
+    window_days = blocks.IntegerBlock(default=30, label=_("Days after buying"), help_text=_("To ask, after the second purchase."))
+    percent = percent_block()
+    outcome = outcome_block()
+
+    class Meta:
+        label = _("Bought twice")
+        icon = "copy"
+        form_layout = BlockGroup(
+            children=["title", "within_days", "window_days", "selector"], settings=["requires", "percent", "outcome", "anchor"]
+        )
+
+
+class DefectiveBlock(ClauseBlock):
+    """What does not work or is not as described."""
+
+    clause_class = Defective
+
+    window_days = blocks.IntegerBlock(
+        default=730, label=_("Days after buying"), help_text=_("In the EU, consumers can claim a fault for two years at least.")
+    )
+    evidence = blocks.TextBlock(
+        required=False,
+        rows=2,
+        label=_("What customers should send"),
+        help_text=_("Such as: a picture of the error, and the device you use. A person looks at it; nothing is paid by itself."),
+    )
+
+    def clause(self, value: Mapping[str, Any]) -> Clause:
+        """Return the clause; to ask for no evidence is allowed."""
+        return super().clause({**value, "evidence": value.get("evidence") or ""})
+
+    class Meta:
+        label = _("Does not work")
+        icon = "warning"
+        form_layout = BlockGroup(children=["title", "window_days", "evidence", "selector"], settings=["requires", "anchor"])
+
+
+class GoodwillBlock(ClauseBlock):
+    """Up to a part of the price, if a person decides so."""
+
+    clause_class = Goodwill
+
+    window_days = blocks.IntegerBlock(required=False, label=_("Days after buying"), help_text=_("Leave empty to allow it without an end."))
+    percent = blocks.IntegerBlock(
+        min_value=1,
+        max_value=100,
+        default=100,
+        label=_("Percent of the price, at most"),
+        help_text=_("What no clause above approves goes to a person, who may give up to this. Put it last."),
+    )
+
+    class Meta:
+        label = _("Goodwill")
+        icon = "pick"
+        form_layout = BlockGroup(children=["title", "window_days", "percent", "selector"], settings=["requires", "anchor"])
+
+
+class StatutoryWithdrawalBlock(ClauseBlock):
+    """A consumer's right to change their mind."""
+
+    clause_class = StatutoryWithdrawal
+
+    window_days = blocks.IntegerBlock(
+        default=14,
+        label=_("Days after buying"),
+        help_text=_("The day of purchase does not count. Choose the countries it is for below; the EU gives 14 days."),
+    )
+
+    class Meta:
+        label = _("Right to withdraw by law")
+        icon = "key"
+        form_layout = BlockGroup(children=["title", "window_days", "selector"], settings=["requires", "anchor"])
 
 
 class KeptBlock(blocks.StructBlock):
@@ -285,7 +234,16 @@ def register_clause_block(block_class: type[ClauseBlock]) -> type[ClauseBlock]:
     return block_class
 
 
-for _block_class in (MoneyBackBlock, UnusedOnlyBlock, ProRatedBlock, NonRefundableBlock):
+for _block_class in (
+    MoneyBackBlock,
+    UnusedOnlyBlock,
+    ProRatedBlock,
+    NonRefundableBlock,
+    DuplicatePurchaseBlock,
+    DefectiveBlock,
+    GoodwillBlock,
+    StatutoryWithdrawalBlock,
+):
     register_clause_block(_block_class)
 
 

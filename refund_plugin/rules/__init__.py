@@ -46,6 +46,7 @@ from refund_plugin.rules.registered import (
     unregister_fact,
 )
 from refund_plugin.rules.selectors import EVERYTHING, Selector
+from refund_plugin.rules.special_clauses import Defective, DuplicatePurchase, Goodwill, StatutoryWithdrawal
 from refund_plugin.rules.verdicts import (
     ClauseTrace,
     ConditionResult,
@@ -64,9 +65,12 @@ __all__ = [
     "ClauseTrace",
     "Condition",
     "ConditionResult",
+    "Defective",
+    "DuplicatePurchase",
     "FactLine",
     "FactRule",
     "Finding",
+    "Goodwill",
     "Held",
     "Language",
     "LineExplanation",
@@ -82,6 +86,7 @@ __all__ = [
     "RegisteredFact",
     "Selector",
     "Share",
+    "StatutoryWithdrawal",
     "UnknownClause",
     "UnusedOnly",
     "clause_as_json",

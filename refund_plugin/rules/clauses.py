@@ -96,6 +96,11 @@ class Clause:
         """Say why the clause decided, as a sentence with %(clause)s in it; `amount` is the written amount."""
         return language.gettext("%(clause)s decides this.")
 
+    def reviewing(self, verdict: LineVerdict, amount: str, language: Language) -> str:
+        """Say why a person decides by this clause, as a sentence with %(clause)s in it; `amount` is what they would confirm."""
+        text = language.gettext("%(clause)s asks a person to look at it first; it would give you %(amount)s back.")
+        return text.replace("%(amount)s", amount)
+
     def hint(self, next_amount: str, language: Language) -> str:
         """Say what waiting would cost; "" when nothing."""
         return ""

@@ -12,11 +12,17 @@ from refund_plugin.rules.verdicts import ConditionResult
 
 
 class Condition:
-    """One thing that must be true for a clause to hold. Subclasses are values (frozen dataclasses)."""
+    """One thing that must be true for a clause to hold. Subclasses are values (frozen dataclasses).
+
+    Attributes:
+        circumstance: it says what kind of case the clause is about ("bought twice"). Nobody misses that narrowly, so a no
+            never cites a clause whose circumstance is missed or not known.
+    """
 
     __slots__ = ()
     name: ClassVar[str]
     label_id: ClassVar[str]
+    circumstance: ClassVar[bool] = False
 
     def check(self, reading: Reading) -> ConditionResult:
         """Read the fact and compare it; in integers only."""

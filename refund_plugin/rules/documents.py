@@ -28,11 +28,13 @@ class CompiledClause:
     Attributes:
         selector: None means everything.
         conditions: positions in the document's `conditions`.
+        circumstances: which of the clause's own conditions are circumstances.
     """
 
     clause: Clause
     selector: Selector | None
     conditions: tuple[int, ...]
+    circumstances: tuple[int, ...]
     not_concerned: ClauseTrace
 
 
@@ -63,6 +65,7 @@ class PolicyDocument:
                     clause=clause,
                     selector=None if clause.selector.is_everything else clause.selector,
                     conditions=tuple(numbers.setdefault(condition, len(numbers)) for condition in clause.all_conditions()),
+                    circumstances=tuple(number for number, each in enumerate(clause.all_conditions()) if each.circumstance),
                     not_concerned=ClauseTrace(index, clause.anchor, clause.kind, Held.NOT_CONCERNED, ()),
                 )
                 for index, clause in enumerate(self.clauses)

@@ -2,7 +2,8 @@
 
 The first clause that concerns the line and whose conditions all hold decides. When a condition cannot be known and no
 other is missed, a person decides. When all concerned clauses are missed, the answer is no and cites the one that missed
-by least. When none concerns the line, a person decides.
+by least; one that is about another kind of case, or gives nothing anyway, concerns nobody who misses it. When none concerns
+the line, a person decides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 
 from refund_plugin.errors import InvalidInput, QuantityTooHigh
 from refund_plugin.rules.clauses import Clause
-from refund_plugin.rules.documents import PolicyDocument
+from refund_plugin.rules.documents import CompiledClause, PolicyDocument
 from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.verdicts import ClauseTrace, ConditionResult, Held, LineVerdict, Outcome, Reason
 
@@ -60,8 +61,7 @@ def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineV
         considered.append(trace)
         if held is Held.MISSED:
             by = _missed_by(results)
-            # a clause that gives nothing is no hope that was missed
-            if (closest is None or by < closest_by) and clause.decides() is not Outcome.DECLINE:
+            if (closest is None or by < closest_by) and _is_citable(compiled, results):
                 closest, closest_by = trace, by
         elif held is Held.UNKNOWN:
             return _cite(facts, Outcome.REVIEW, clause.unknown_reason, step, trace, considered)
@@ -81,6 +81,11 @@ def _held(results: tuple[ConditionResult, ...]) -> Held:
             # one surely missed condition is enough, whatever the unknown ones are
             return Held.MISSED
     return held
+
+
+def _is_citable(compiled: CompiledClause, results: tuple[ConditionResult, ...]) -> bool:
+    """Tell whether a no may cite a clause that is missed: not one that gives nothing anyway, or is about another kind of case."""
+    return compiled.clause.decides() is not Outcome.DECLINE and all(results[number].met for number in compiled.circumstances)
 
 
 def _missed_by(results: tuple[ConditionResult, ...]) -> tuple[int, int]:

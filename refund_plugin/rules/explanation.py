@@ -170,9 +170,7 @@ _WITH_CLAUSE: dict[Reason, Callable[[LineVerdict, Clause, Reading, str, Language
     Reason.UNKNOWN_CLAUSE: lambda verdict, clause, reading, amount, language: language.gettext(
         "%(clause)s needs a person to read it, so a person looks at it."
     ),
-    Reason.CLAUSE_REVIEWS: lambda verdict, clause, reading, amount, language: language.gettext(
-        "%(clause)s asks a person to look at it first; it would give you %(amount)s back."
-    ).replace("%(amount)s", amount),
+    Reason.CLAUSE_REVIEWS: lambda verdict, clause, reading, amount, language: clause.reviewing(verdict, amount, language),
     Reason.ABOVE_LIMIT: lambda verdict, clause, reading, amount, language: language.gettext(
         "%(clause)s gives you %(amount)s back; a person confirms amounts of this size."
     ).replace("%(amount)s", amount),

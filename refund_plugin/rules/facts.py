@@ -45,6 +45,10 @@ class LineFacts:
         term_start, term_end: the time paid for; the end is exclusive.
         units_granted, units_used: of the whole line (lessons, credits …).
         share_viewed_percent: 0 to 100, of the whole content.
+        earlier_purchase, earlier_purchase_at: whether the customer had bought the same SKU before and has it still, and when.
+        fault_reported: the customer says that it does not work or is not as described.
+        consent_proven: the customer asked that it begin before the time to withdraw is over, acknowledged what that ends, and
+            got it confirmed durably.
         extra: registered facts by name; one that is missing is not known either.
 
     Raises:
@@ -78,6 +82,10 @@ class LineFacts:
     share_viewed_percent: int | None = 0
     activations: int | None = 0
     last_access_at: datetime | None = None
+    earlier_purchase: bool | None = None
+    earlier_purchase_at: datetime | None = None
+    fault_reported: bool | None = None
+    consent_proven: bool | None = None
     extra: Mapping[str, int | None] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -123,9 +131,9 @@ class LineFacts:
             raise InvalidInput(f"These facts cannot be read: {error}") from error
 
 
-_ADDED_FIELDS = ("extra",)
+_ADDED_FIELDS = ("earlier_purchase", "earlier_purchase_at", "fault_reported", "consent_proven", "extra")
 _FIELDS = tuple(each.name for each in fields(LineFacts) if each.name not in _ADDED_FIELDS)
-_TIME_FIELDS = ("purchased_at", "now", "term_start", "term_end", "last_access_at")
+_TIME_FIELDS = ("purchased_at", "now", "term_start", "term_end", "last_access_at", "earlier_purchase_at")
 
 
 def _to_plain(value: Any) -> Any:

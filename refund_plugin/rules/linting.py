@@ -11,6 +11,14 @@ from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.facts import MAX_WINDOW_DAYS
 from refund_plugin.rules.language import gettext_noop
 from refund_plugin.rules.registered import FactRule, registered_facts
+from refund_plugin.rules.special_clauses import (
+    CONFORMITY_DAYS,
+    WITHDRAWAL_DAYS,
+    Defective,
+    DuplicatePurchase,
+    Goodwill,
+    StatutoryWithdrawal,
+)
 
 Severity = Literal["error", "warning"]
 
@@ -59,7 +67,7 @@ def _warning(code: str, message_id: str, **params: str | int) -> Finding:
 def _about_document(document: PolicyDocument) -> Iterator[Finding]:
     if not document.clauses:
         yield _error("no_clauses", gettext_noop("Add at least one clause: a policy without clauses decides nothing."))
-    elif not any(clause.selector.is_everything for clause in document.clauses):
+    elif not any(_is_about_everything(clause) for clause in document.clauses):
         yield _warning(
             "gap",
             gettext_noop(
@@ -71,13 +79,17 @@ def _about_document(document: PolicyDocument) -> Iterator[Finding]:
             yield _error("limit_negative", gettext_noop("The limit for %(currency)s must be 0 or more."), currency=currency)
 
 
+def _is_about_everything(clause: Clause) -> bool:
+    return clause.selector.is_everything and not any(condition.circumstance for condition in clause.all_conditions())
+
+
 def _about_clause(clause: Clause) -> Iterator[Finding]:
     if not clause.anchor:
         yield _error("anchor_missing", gettext_noop("Give the clause an anchor, so that decisions can link to it."))
     window: int | None = getattr(clause, "window_days", None)
     if window is not None and not 1 <= window <= MAX_WINDOW_DAYS:
         yield _error("window_range", gettext_noop("The window must be between 1 and %(most)d days."), most=MAX_WINDOW_DAYS)
-    if isinstance(clause, ApprovingClause) and not 1 <= clause.percent <= 100:
+    if isinstance(clause, ApprovingClause | Goodwill) and not 1 <= clause.percent <= 100:
         yield _error("percent_range", gettext_noop("The part of the price must be between 1 and 100 percent."))
     if isinstance(clause, ProRated) and not 0 <= clause.fee_percent < 100:
         yield _error("fee_range", gettext_noop("The fee must be between 0 and 99 percent; use “not refundable” to give nothing back."))
@@ -86,6 +98,20 @@ def _about_clause(clause: Clause) -> Iterator[Finding]:
             yield _error("share_range", gettext_noop("The share viewed must be between 0 and 100 percent."))
         if clause.max_downloads < 0 or clause.max_activations < 0:
             yield _error("allowance_negative", gettext_noop("Allowed downloads and activations must be 0 or more."))
+    if isinstance(clause, DuplicatePurchase) and not 0 <= clause.within_days <= MAX_WINDOW_DAYS:
+        yield _error("between_range", gettext_noop("The two purchases must be 0 to %(most)d days apart."), most=MAX_WINDOW_DAYS)
+    if isinstance(clause, StatutoryWithdrawal) and clause.window_days < WITHDRAWAL_DAYS:
+        text = gettext_noop("The law gives consumers %(days)d days to withdraw (Directive 2011/83/EU, article 9); this gives fewer.")
+        yield _error("withdrawal_short", text, days=WITHDRAWAL_DAYS)
+    if isinstance(clause, Defective):
+        if clause.window_days < CONFORMITY_DAYS:
+            text = gettext_noop(
+                "In the EU, consumers can claim a fault for two years, %(days)d days (Directive (EU) 2019/770, article 11). "
+                "This is shorter."
+            )
+            yield _warning("conformity_short", text, days=CONFORMITY_DAYS)
+        if not clause.evidence.strip():
+            yield _warning("evidence_missing", gettext_noop("Say what customers should send, such as a picture of the error."))
     low, high = clause.selector.price_from_minor, clause.selector.price_to_minor
     if low is not None and high is not None and low > high:
         yield _error("price_range", gettext_noop("The lowest price is above the highest: this clause can never apply."))

@@ -44,6 +44,9 @@ _OWN = {
         RegisteredFact("activations", gettext_noop("Activations")),
         RegisteredFact("units_used", gettext_noop("Units used")),
         RegisteredFact("quantity", gettext_noop("Units bought")),
+        RegisteredFact("earlier_purchase", gettext_noop("Bought before"), "yes_no"),
+        RegisteredFact("fault_reported", gettext_noop("Reported as faulty"), "yes_no"),
+        RegisteredFact("consent_proven", gettext_noop("Agreed that it begins at once"), "yes_no"),
     )
 }
 _registered: dict[str, RegisteredFact] = {}
@@ -116,6 +119,7 @@ class FactRule(Condition):
         found: int | None = getattr(reading.facts, self.fact) if self.fact in _OWN else reading.facts.extra.get(self.fact)
         if found is None:
             return ConditionResult(self.fact, None, self.number, False, 0, False)
+        found = int(found)
         over = found - self.number if self.compare == "at_most" else self.number - found
         return ConditionResult(self.fact, found, self.number, over <= 0, over if over > 0 else 0, True)
 

@@ -7,8 +7,19 @@ from dataclasses import fields
 import pytest
 
 from cms_pages.blocks import ClausesBlock
-from refund_plugin.rules import FactRule, UnknownClause, clause_kinds, register_fact, unregister_fact
-from tests.cms_pages.examples import document_at, guarantee
+from refund_plugin.rules import (
+    Defective,
+    DuplicatePurchase,
+    FactRule,
+    Goodwill,
+    ProRated,
+    StatutoryWithdrawal,
+    UnknownClause,
+    clause_kinds,
+    register_fact,
+    unregister_fact,
+)
+from tests.cms_pages.examples import EMPTY_SELECTOR, document_at, guarantee
 from tests.cms_pages.test_editing import form, post
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +67,57 @@ def test_a_clause_written_before_there_were_facts_needs_none(make_page, store):
 def test_a_fact_that_is_not_chosen_yet_sends_the_clause_to_a_person(make_page, store):
     make_page(guarantee(requires=[{"type": "item", "value": {"fact": "", "compare": "at_most", "number": 1}}]))
     assert isinstance(document_at(store).clauses[0], UnknownClause)
+
+
+def written(kind, **values):
+    return {"type": kind, "value": {"title": "", "selector": EMPTY_SELECTOR, "anchor": "it", **values}}
+
+
+KINDS = [
+    (
+        written("duplicate_purchase", within_days=7, window_days=30, percent=90, outcome="review"),
+        DuplicatePurchase(anchor="it", within_days=7, window_days=30, percent=90, outcome="review"),
+        "If you buy the same thing again within 7 days",
+    ),
+    (
+        written("defective", window_days=800, evidence="A picture of the <error>."),
+        Defective(anchor="it", window_days=800, evidence="A picture of the <error>."),
+        "Please send us: A picture of the &lt;error&gt;.",
+    ),
+    (written("goodwill", window_days=None, percent=50), Goodwill(anchor="it", percent=50), "may give you up to 50% of the price back"),
+    (
+        written("statutory_withdrawal", window_days=14),
+        StatutoryWithdrawal(anchor="it"),
+        "As a consumer you may withdraw within 14 days of buying",
+    ),
+    (
+        written("pro_rated", by="month", window_days=None, fee_percent=0, percent=100, outcome="approve"),
+        ProRated(anchor="it", by="month"),
+        "the price of every month that has not begun",
+    ),
+    (
+        written("pro_rated", by="best", window_days=None, fee_percent=0, percent=100, outcome="approve"),
+        ProRated(anchor="it", by="best"),
+        "whichever is more",
+    ),
+]
+
+
+@pytest.mark.parametrize(("block", "clause", "said"), KINDS, ids=lambda value: value["type"] if isinstance(value, dict) else "")
+def test_a_clause_is_written_in_the_form_frozen_and_read_on_the_page(client, editor, make_page, store, block, clause, said):
+    page = make_page(guarantee())
+    post(client, page, form(page, block))
+    assert document_at(store).clauses == (clause,)
+    assert said in client.get(page.url).content.decode()
+
+
+def test_a_clause_about_faults_that_asks_for_no_evidence_is_a_clause(make_page, store):
+    make_page(written("defective", window_days=730, evidence=None))
+    assert document_at(store).clauses == (Defective(anchor="it"),)
+
+
+def test_a_withdrawal_shorter_than_the_law_cannot_be_published(client, editor, make_page, store):
+    page = make_page(guarantee())
+    response = post(client, page, form(page, written("statutory_withdrawal", window_days=7)))
+    assert "The law gives consumers 14 days to withdraw" in response.content.decode()
+    assert document_at(store).clauses[0].kind == "money_back"

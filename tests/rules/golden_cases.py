@@ -11,12 +11,16 @@ from pathlib import Path
 
 from refund_plugin.rules import (
     Clause,
+    Defective,
+    DuplicatePurchase,
     FactRule,
+    Goodwill,
     LineFacts,
     MoneyBack,
     NonRefundable,
     ProRated,
     Selector,
+    StatutoryWithdrawal,
     UnusedOnly,
     document_hash,
     dump_document,
@@ -63,6 +67,27 @@ def everyday() -> list[LineFacts]:
     ]
 
 
+def special() -> list[LineFacts]:
+    """Return lines with the facts that the clauses for cases of their own read."""
+    lines = [
+        line(earlier_purchase=False),
+        line(earlier_purchase=True, earlier_purchase_at=at("2026-03-01T10:00", BERLIN)),
+        line(earlier_purchase=True, earlier_purchase_at=at("2025-03-01T10:00", BERLIN)),
+        line(earlier_purchase=True),
+        line(fault_reported=True),
+        line(fault_reported=True, now=at("2029-01-01T00:00", BERLIN)),
+        line(fault_reported=False),
+    ]
+    for nature in ("content", "service", ""):
+        for consent in (None, False, True):
+            lines.append(line(nature=nature, consent_proven=consent))
+            lines.append(line(nature=nature, consent_proven=consent, downloads=1, buyer_kind="consumer"))
+            lines.append(line(nature=nature, consent_proven=consent, downloads=1, buyer_kind="business"))
+            lines.append(line(nature=nature, consent_proven=consent, **LESSONS))
+            lines.append(line(nature=nature, consent_proven=consent, units_granted=4, units_used=4))
+    return lines
+
+
 POLICIES: dict[str, tuple[tuple[Clause, ...], dict[str, int]]] = {
     "money_back": (
         (MoneyBack(anchor="half", window_days=14, percent=50, selector=EBOOKS, outcome="review"), MoneyBack(anchor="all", window_days=30)),
@@ -90,6 +115,10 @@ POLICIES: dict[str, tuple[tuple[Clause, ...], dict[str, int]]] = {
         ),
         {},
     ),
+    "duplicate_purchase": ((DuplicatePurchase(anchor="twice", window_days=30, within_days=7, percent=90),), {}),
+    "defective": ((Defective(anchor="faulty", evidence="A picture."), MoneyBack(anchor="back", window_days=3)), {}),
+    "goodwill": ((Goodwill(anchor="books", percent=50, window_days=30, selector=EBOOKS), Goodwill(anchor="kind", percent=20)), {}),
+    "statutory_withdrawal": ((StatutoryWithdrawal(anchor="law"), MoneyBack(anchor="half", window_days=30, percent=50)), {"EUR": 2_000}),
     "non_refundable": (
         (
             NonRefundable(anchor="sale", reason="Sold at a final discount.", selector=Selector(tags=frozenset({"sale"}))),
@@ -101,6 +130,10 @@ POLICIES: dict[str, tuple[tuple[Clause, ...], dict[str, int]]] = {
 }
 
 
+# Their files are older than the facts of the special kinds.
+BEFORE_THE_SPECIAL_KINDS = {"money_back", "unused_only", "pro_rated", "non_refundable", "pro_rated_by_month_and_best"}
+
+
 def record(name: str) -> str:
     """Return the golden file of a kind as today's code would write it."""
     clauses, limit = POLICIES[name]
@@ -108,7 +141,7 @@ def record(name: str) -> str:
     text = dump_document(document)
     cases = [
         {"facts": facts.as_json(), "step": step, "verdict": verdict_bytes(evaluate(document, facts, step)).decode()}
-        for facts in everyday()
+        for facts in everyday() + special()[: 0 if name in BEFORE_THE_SPECIAL_KINDS else None]
         for step in (1, 100)
     ]
     return json.dumps({"document": text, "hash": document_hash(text), "cases": cases}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
