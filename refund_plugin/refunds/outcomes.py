@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 GATEWAY = Actor(kind=ActorKind.GATEWAY, label="gateway")
 FACTS = frozenset({AnswerKind.PENDING, AnswerKind.SUCCEEDED, AnswerKind.FAILED, AnswerKind.CANCELED})
 PENDING_POLL_SECONDS = (10, 60, 600, 3600)
+CONTRADICTED_SECONDS = 3600.0  # until a person has looked, the gateway will hardly say anything else
 OVER_PAID = "more is gone from this payment than was captured"
 REVIVED = "a refund that had ended was paid after all, and this may be the same debt"
 ELSEWHERE = "something was refunded at the gateway meanwhile, and this may be the same money"
@@ -314,9 +315,10 @@ class _Recorder:
         if refund.state == RefundState.PROCESSING:  # something was executed, though not what was asked for
             refund.maybe_executed = True
             do_apply(self._balances, refund, RefundEvent.MAYBE_EXECUTED, actor=GATEWAY, now=self._now, code="contradiction")
-        refund.needs_person = why[:200]
+        if refund.needs_person != why[:200]:  # said again at every question, it would fill the case without an end
+            refund.needs_person = why[:200]
+            record(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=why), now=self._now)
         self._balances.touch(refund)
-        record(events.refund_event(events.REFUND_ALERT, refund, GATEWAY, why=why), now=self._now)
         key = f"refund:{refund.pk}:{why[:60]}"
         raise_alert(kind="refund_contradiction", key=key, why=why, store_id=refund.store_id, refund=refund, now=self._now)
 
@@ -367,6 +369,8 @@ def _wait_seconds(refund: Refund, answer: GatewayAnswer | None, now: datetime) -
     """Return how long to wait before a worker looks at the refund again."""
     if refund.state not in DRIVEN:
         return 0.0
+    if answer is not None and answer.kind in FACTS and _contradiction(refund, answer):
+        return CONTRADICTED_SECONDS
     if refund.state == RefundState.PENDING:
         return float(PENDING_POLL_SECONDS[min(max(refund.attempt_count, 1), len(PENDING_POLL_SECONDS)) - 1])
     if answer is None:

@@ -327,6 +327,21 @@ def test_an_answer_that_contradicts_what_was_asked_leaves_a_refund_that_may_have
     assert "18.21" in refund.needs_person
 
 
+def test_a_gateway_that_keeps_to_its_contradiction_is_asked_hourly_and_told_of_once(gateway, request_, monkeypatch):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    wrong = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=only_refund(request_).amount + Money(1, "EUR"))
+    monkeypatch.setattr(gateway, "refund", lambda command: wrong)
+    monkeypatch.setattr(gateway, "find", lambda **question: wrong)
+    for minutes in (5, 68, 131):  # each more than an hour after the one before
+        with clock.travel(timedelta(minutes=minutes)):
+            drive_refunds()
+            assert only_refund(request_).due_at > clock.database_now() + timedelta(minutes=59)
+    told = Event.objects.filter(case=request_.pk, kind="refund_alert")
+    assert [event.payload["why"] for event in told] == [only_refund(request_).needs_person]
+    assert Attempt.objects.filter(refund=only_refund(request_)).count() == 4
+
+
 def test_a_listing_that_is_told_to_wait_does_not_hold_up_sending(gateway, request_, monkeypatch):
     Refund.objects.update(list_first=True)
     slow_down = GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="rate_limit", retry_after_seconds=30)
