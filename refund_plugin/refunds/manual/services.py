@@ -169,7 +169,7 @@ def why_not_by_hand(refund: Refund) -> str:
         return str(RESTORED)
     if refund.waits_for == WaitsFor.SUBSCRIPTION or refund.needs_person == NOT_ENDED:
         return _("The end of the subscription must be confirmed first.")
-    return _stopped(refund)
+    return _stopped(refund) or (_look_first() if refund.waits_for == WaitsFor.PERSON else "")
 
 
 def check_may_prove(*, refund: Refund, by: Actor) -> None:
@@ -224,6 +224,10 @@ def _stopped(refund: Refund) -> str:
     if has_open_dispute(refund.payment):
         return _("The customer disputes this payment with the bank, which decides now. Whoever pays as well may pay twice.")
     return ""
+
+
+def _look_first() -> str:
+    return _("This may be the same money as what was paid already. Look at it first, and say on the case page that you have.")
 
 
 def _check_claimed_by(refund: Refund, by: Actor) -> None:

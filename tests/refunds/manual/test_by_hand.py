@@ -20,7 +20,7 @@ from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.ledger.models import Account, LedgerEntry
 from refund_plugin.refunds.manual.services import claim_by_hand, give_proof, look_at_refund, release_claim, report_bounced
 from refund_plugin.refunds.models import Alert, Dispute, DisputeOutcome, Operation, Refund, RefundOrigin, WaitsFor
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.outcomes import ELSEWHERE, record_answer
 from refund_plugin.refunds.retry import give_up_refund, retry_refund
 from refund_plugin.refunds.states import RefundState
 from tests.factories import NOW, make_purchase
@@ -207,6 +207,7 @@ def test_what_was_paid_is_not_paid_again(refund, gateway):
     [
         ({"list_first": True}, "restored from a backup"),
         ({"waits_for": WaitsFor.SUBSCRIPTION}, "end of the subscription"),
+        ({"waits_for": WaitsFor.PERSON, "needs_person": ELSEWHERE}, "Look at it first"),
         ({"operation": Operation.CANCEL_PAYMENT}, "never captured"),
         ({"lease_until": NOW}, "already asked"),
     ],
@@ -394,6 +395,16 @@ def test_what_waited_for_a_person_is_sent_once_somebody_has_looked(refund, gatew
     drive_refunds()
 
     assert state(refund) == RefundState.SUCCEEDED
+
+
+def test_what_waited_for_a_person_may_be_paid_by_hand_once_somebody_has_looked(refund):
+    flag(refund, why=ELSEWHERE, waits_for=WaitsFor.PERSON)
+    with pytest.raises(WrongState, match="Look at it first"):
+        claim(refund)
+
+    look_at_refund(refund_id=refund.pk, by=CLERK, note="That was another line.", now=NOW)
+
+    assert claim(refund).state == RefundState.MANUAL_CLAIMED
 
 
 def test_looking_does_not_let_go_what_is_still_stopped(refund, purchase):

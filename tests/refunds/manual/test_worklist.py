@@ -22,8 +22,8 @@ from refund_plugin.refunds.manual import worklist
 from refund_plugin.refunds.manual.restore import list_before_sending
 from refund_plugin.refunds.manual.services import claim_by_hand, give_proof
 from refund_plugin.refunds.manual.worklist import check_list, export, record_list, waiting
-from refund_plugin.refunds.models import AttemptPurpose, Refund
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.models import AttemptPurpose, Refund, WaitsFor
+from refund_plugin.refunds.outcomes import REVIVED, record_answer
 from refund_plugin.refunds.reconcile.services import advance_run, start_run
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
@@ -96,6 +96,15 @@ def test_what_failed_is_listed_by_its_successor_and_what_may_have_been_sent_is_n
     rows = listed()
 
     assert {row["refund"] for row in rows} == {str(refunds[2].pk), str(Refund.objects.get(supersedes=refunds[0]).pk)}
+
+
+def test_what_may_be_the_same_money_as_what_was_paid_is_not_listed(refunds):
+    Refund.objects.filter(pk=refunds[0].pk).update(waits_for=WaitsFor.PERSON, needs_person=REVIVED)
+
+    rows = listed()
+
+    assert {row["refund"] for row in rows} == {str(refunds[1].pk), str(refunds[2].pk)}
+    assert Refund.objects.get(pk=refunds[0].pk).state == RefundState.RESERVED
 
 
 def test_what_may_not_be_claimed_is_on_the_list_with_the_reason(refunds):
