@@ -54,6 +54,7 @@ class WebhookDispute(Told):
         opened_at: when it was opened, UTC; None when the gateway does not say.
         fee: charged for it in all; None when the gateway does not say.
         moved: on the merchant's balance in all, without the fee, in the same currency; below zero while the money is away.
+        came_back: whether `moved` has it that money came back; "won" may be said before it does.
     """
 
     dispute_id: str
@@ -69,6 +70,7 @@ class WebhookDispute(Told):
     opened_at: datetime | None = None
     fee: Money | None = None
     moved: Money | None = None
+    came_back: bool = False
     charge_id: str = ""
 
 

@@ -162,6 +162,7 @@ def _dispute(dispute: Mapping[str, Any], head: Mapping[str, Any]) -> WebhookDisp
         opened_at=at(dispute["created"]) if "created" in dispute else None,
         fee=read_amount(sum(movement["fee"] for movement in movements), currency) if movements else None,
         moved=read_amount(sum(movement["amount"] for movement in movements), currency) if movements else None,
+        came_back=any(movement["amount"] > 0 for movement in movements),
         charge_id=charge_id_of(dispute),
         **head,
     )

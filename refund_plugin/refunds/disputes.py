@@ -7,6 +7,7 @@ before it becomes a dispute, so one is proposed to staff. Source: Stripe, "How d
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
 
 from django.db import transaction
@@ -71,9 +72,9 @@ def record_dispute(*, account: GatewayAccount, told: WebhookDispute, now: dateti
         )
         if told.fee is not None:
             said.fee_minor, said.settlement_currency = told.fee.minor, told.fee.currency
-        if told.moved is not None and told.is_won and told.moved.currency != payment.currency:
+        if told.moved is not None and told.is_won and told.came_back and told.moved.currency != payment.currency:
             said.exchange_minor = -told.moved.minor  # all came back, and what is missing was lost between two rates
-        return _do_record(payment, account, told.dispute_id, said, now=now)
+        return _do_record(payment, account, told.dispute_id, said, costs_complete=told.came_back, now=now)
 
 
 def record_warning(*, account: GatewayAccount, told: WebhookWarning, now: datetime) -> Dispute | None:
@@ -176,10 +177,18 @@ def _rank(dispute: Dispute) -> tuple[bool, bool]:
     return dispute.kind == DisputeKind.FORMAL, dispute.outcome != DisputeOutcome.OPEN
 
 
-def _do_record(payment: Payment, account: GatewayAccount, gateway_id: str, said: Dispute, *, now: datetime) -> Dispute:
-    """Let what was said stand, if it is newer than what stands, on a locked payment."""
+def _do_record(
+    payment: Payment, account: GatewayAccount, gateway_id: str, said: Dispute, *, costs_complete: bool = False, now: datetime
+) -> Dispute:
+    """Let what was said stand, if it is newer than what stands, on a locked payment.
+
+    Args:
+        costs_complete: the money is back, so what it cost is known in whole.
+    """
     held = Dispute.objects.filter(account=account, livemode=payment.livemode, gateway_dispute_id=gateway_id).first()
     if held is not None and (held.told_at, *_rank(held)) >= (said.told_at, *_rank(said)):
+        if costs_complete and (held.told_at, held.kind, held.outcome) == (said.told_at, said.kind, said.outcome):
+            _take_costs(payment, held, said, now=now)
         if said.opened_at < held.opened_at:
             held.opened_at = said.opened_at
             held.save(update_fields=["opened_at"])
@@ -264,6 +273,14 @@ def _costs(payment: Payment, before: Dispute | None, after: Dispute) -> list[Mov
         for event, account, more in costs
         if more
     ]
+
+
+def _take_costs(payment: Payment, held: Dispute, said: Dispute, *, now: datetime) -> None:
+    """Take over what a word of the same second tells of costs: "won" and "the money is back" come as two."""
+    before = copy(held)
+    held.fee_minor, held.exchange_minor, held.settlement_currency = said.fee_minor, said.exchange_minor, said.settlement_currency
+    held.save(update_fields=["fee_minor", "exchange_minor", "settlement_currency"])
+    post(*_costs(payment, before, held), now=now)
 
 
 def _stands_in(dispute: Dispute) -> Account:

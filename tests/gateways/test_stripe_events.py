@@ -229,6 +229,14 @@ def test_a_disputes_status_says_whether_money_was_taken_and_who_won(
     assert (told.is_inquiry, told.is_open, told.is_won, told.is_lost) == (is_inquiry, is_open, is_won, is_lost)
 
 
+@pytest.mark.parametrize(("amounts", "moved", "came_back"), [((), None, False), ((-2000,), -2000, False), ((-2000, 1960), -40, True)])
+def test_a_disputes_movements_say_whether_the_money_is_back(amounts: tuple[int, ...], moved: int | None, came_back: bool) -> None:
+    movements = [{"id": "txn_1", "object": "balance_transaction", "amount": amount, "currency": "usd", "fee": 0} for amount in amounts]
+    told = read("charge.dispute.closed", status="won", balance_transactions=movements)
+    assert isinstance(told, WebhookDispute)
+    assert (told.moved, told.came_back) == (None if moved is None else Money(moved, "USD"), came_back)
+
+
 def test_a_dispute_of_an_old_integration_names_its_charge_and_perhaps_no_deadline() -> None:
     told = read("charge.dispute.created", payment_intent=None, evidence_details={"due_by": None})
     assert isinstance(told, WebhookDispute)

@@ -373,7 +373,7 @@ def test_what_a_dispute_costs_is_booked_once_and_what_the_exchange_lost_when_it_
     purchase = make_purchase(lines=[EBOOK])
 
     def tell(status, at, fee, moved):
-        told = replace(word(purchase, status, at=at), fee=Money(fee, "USD"), moved=Money(moved, "USD"))
+        told = replace(word(purchase, status, at=at), fee=Money(fee, "USD"), moved=Money(moved, "USD"), came_back=status == "won")
         record_dispute(account=default_account(), told=told, now=NOW)
         assert verify().fine
         costs = LedgerEntry.objects.filter(account__in=["fee", "exchange"]).order_by("pk")
@@ -386,3 +386,26 @@ def test_what_a_dispute_costs_is_booked_once_and_what_the_exchange_lost_when_it_
     assert tell("needs_response", 2, 0, -2000) == [fee, ("exchange", "USD", 40)], "an older word changes nothing"
     record_dispute(account=default_account(), told=word(purchase, "won", at=9), now=NOW)
     assert LedgerEntry.objects.filter(account="fee").count() == 1 and verify().fine
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])
+@pytest.mark.parametrize("gap", [0, 1], ids=["in one second", "a second later"])
+def test_what_is_won_before_the_money_is_back_is_no_loss_of_the_exchange(policy, order, gap):
+    purchase = make_purchase(lines=[EBOOK])
+    went = {"fee": Money(1500, "USD"), "moved": Money(-2000, "USD")}
+    won = replace(word(purchase, "won", at=3), **went)
+    back = replace(word(purchase, "won", at=3 + gap), **{**went, "moved": Money(-40, "USD"), "came_back": True})
+    tell(replace(word(purchase, "needs_response", at=1), **went))
+
+    tell(*([won, back][index] for index in order))
+
+    sums = {"fee": 0, "exchange": 0}
+    for entry in LedgerEntry.objects.filter(account__in=sums):
+        sums[entry.account] += entry.debit_minor - entry.credit_minor
+    assert sums == {"fee": 1500, "exchange": 40} and fine()
+
+
+def test_a_dispute_that_is_won_books_no_exchange_while_the_money_is_away(policy):
+    purchase = make_purchase(lines=[EBOOK])
+    tell(replace(word(purchase, "won"), fee=Money(1500, "USD"), moved=Money(-2000, "USD")))
+    assert not LedgerEntry.objects.filter(account="exchange").exists() and fine()
