@@ -92,14 +92,38 @@ class ProRatedBlock(ClauseBlock):
         required=False, label=_("Days after buying"), help_text=_("Leave empty to allow it as long as something is left.")
     )
     fee_percent = blocks.IntegerBlock(default=0, label=_("Percent kept as a fee"))
+    fee_minor = blocks.IntegerBlock(
+        required=False,
+        min_value=0,
+        label=_("Amount kept as a fee"),
+        help_text=_("In the smallest unit of the currency: 500 is 5.00 EUR. Taken once from a line."),
+    )
+    minimum_minor = blocks.IntegerBlock(
+        required=False,
+        min_value=0,
+        label=_("Least amount paid out"),
+        help_text=_("In the smallest unit of the currency; less is not paid."),
+    )
+    currency = blocks.ChoiceBlock(
+        required=False,
+        choices=[(code, code) for code in sorted(EXPONENTS)],
+        label=_("Currency of these amounts"),
+        help_text=_("Purchases in another currency go to a person."),
+    )
     percent = percent_block()
     outcome = outcome_block()
+
+    def clause(self, value: Mapping[str, Any]) -> Clause:
+        """Return the clause; an amount that is left empty is none."""
+        amounts = {name: value.get(name) or 0 for name in ("fee_minor", "minimum_minor")}
+        return super().clause({**value, **amounts, "currency": value.get("currency") or ""})
 
     class Meta:
         label = _("Pro-rated")
         icon = "calendar"
         form_layout = BlockGroup(
-            children=["title", "by", "window_days", "fee_percent", "selector"], settings=["requires", "percent", "outcome", "anchor"]
+            children=["title", "by", "window_days", "fee_percent", "selector"],
+            settings=["requires", "percent", "fee_minor", "minimum_minor", "currency", "outcome", "anchor"],
         )
 
 

@@ -8,7 +8,6 @@ from refund_plugin.rules.clauses import (
     Clause,
     MoneyBack,
     NonRefundable,
-    ProRated,
     Share,
     UnknownClause,
     UnusedOnly,
@@ -37,6 +36,7 @@ from refund_plugin.rules.explanation import (
 from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.language import Language
 from refund_plugin.rules.linting import Finding, lint
+from refund_plugin.rules.pro_rated import ProRated
 from refund_plugin.rules.registered import (
     FactRule,
     RegisteredFact,

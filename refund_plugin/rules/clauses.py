@@ -18,10 +18,9 @@ from refund_plugin.rules.conditions import (
     WithinWindow,
 )
 from refund_plugin.rules.facts import Reading
-from refund_plugin.rules.language import TITLE_SLOT, Language, gettext_noop
+from refund_plugin.rules.language import TITLE_SLOT, Language
 from refund_plugin.rules.registered import FactRule
 from refund_plugin.rules.selectors import EVERYTHING, Selector
-from refund_plugin.rules.terms import ProrateBy, SomethingLeft
 from refund_plugin.rules.verdicts import LineVerdict, Outcome, Reason
 
 ADDED = "added"
@@ -79,6 +78,10 @@ class Clause:
             used_more: units or days used in addition, to tell what waiting would cost.
         """
         return Share(0, 1)
+
+    def less(self, due_minor: int) -> int:
+        """Return what of the amount due is paid; at most `due_minor`, and never less for more due."""
+        return due_minor
 
     def default_title(self, language: Language) -> str:
         """Return the title of a clause whose editor gave none."""
@@ -237,68 +240,6 @@ class UnusedOnly(Guarantee):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProRated(ApprovingClause):
-    """The price of what is not used yet: by day, second, unit or month, or by day or unit, whichever is more.
-
-    Attributes:
-        window_days: how long after buying one may ask; None as long as something is left.
-        fee_percent: kept of what would come back, 0 to 100.
-    """
-
-    kind: ClassVar[str] = "pro_rated"
-    by: ProrateBy = "day"
-    window_days: int | None = None
-    fee_percent: int = 0
-
-    def conditions(self) -> tuple[Condition, ...]:
-        left = SomethingLeft(self.by)
-        return (left,) if self.window_days is None else (WithinWindow(self.window_days), left)
-
-    def share(self, reading: Reading, *, used_more: int = 0) -> Share:
-        found = SomethingLeft(self.by).find(reading, used_more=used_more)
-        if found is None:
-            return Share(0, 1)
-        kept = max(0, min(self.percent, 100)) * (100 - max(0, min(self.fee_percent, 100)))
-        return Share(found.left * kept, found.total * 10_000)
-
-    def default_title(self, language: Language) -> str:
-        return language.gettext("Pay for what you use")
-
-    def because(self, verdict: LineVerdict, amount: str, language: Language) -> str:
-        left = next(result for result in verdict.conditions if result.name.startswith("left"))
-        if left.fact_value == left.needed and verdict.full:
-            return language.gettext("You have used nothing of it, so %(clause)s gives you everything back.")
-        text = language.gettext("You have %(left)s left, so %(clause)s gives you %(amount)s back.")
-        return text.replace("%(left)s", SomethingLeft(self.by).left_text(left, language)).replace("%(amount)s", amount)
-
-    def hint(self, next_amount: str, language: Language) -> str:
-        if self.by == "unit":
-            return language.gettext("One unit more and it would be %(amount)s.") % {"amount": next_amount}
-        return language.gettext("Tomorrow it would be %(amount)s.") % {"amount": next_amount}
-
-    def summary(self, language: Language) -> str:
-        text = {
-            "unit": gettext_noop("You get back the price of every unit you have not used."),
-            "day": gettext_noop("You get back the price of every day that is left."),
-            "second": gettext_noop("You get back the price of the time that is left, to the second."),
-            "month": gettext_noop("You get back the price of every month that has not begun."),
-            "best": gettext_noop("You get back the price of every day that is left or of every unit you have not used, whichever is more."),
-        }[self.by]
-        parts = [language.gettext(text)]
-        if self.percent != 100:
-            parts.append(language.gettext("Of that, %(share)s is paid back.") % {"share": language.percent(self.percent)})
-        if self.fee_percent:
-            parts.append(language.gettext("A fee of %(share)s is kept.") % {"share": language.percent(self.fee_percent)})
-        if self.window_days is not None:
-            window = language.ngettext("Ask within %(days)d day of buying.", "Ask within %(days)d days of buying.", self.window_days)
-            parts.append(window % {"days": self.window_days})
-        return " ".join(parts) + self.reviewed(language)
-
-    def bullet(self, language: Language) -> str:
-        return language.gettext("Your money back for what you have not used.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NonRefundable(Clause):
     """Nothing back. Attributes: reason: one or more sentences for customers, shown before they buy and in the answer."""
 
@@ -363,5 +304,5 @@ def clause_kinds() -> dict[str, type[Clause]]:
     return dict(_kinds)
 
 
-for _kind in (MoneyBack, UnusedOnly, ProRated, NonRefundable):
+for _kind in (MoneyBack, UnusedOnly, NonRefundable):
     register_clause(_kind)

@@ -194,6 +194,28 @@ class ActivationsAtMost(AtMost):
 
 
 @dataclass(frozen=True, slots=True)
+class PaidIn(Condition):
+    """Paid in the currency of the clause's amounts; in another one nobody knows what they are."""
+
+    name: ClassVar[str] = "currency"
+    label_id: ClassVar[str] = gettext_noop("Amounts in the currency of the purchase")
+    currency: str
+
+    def check(self, reading: Reading) -> ConditionResult:
+        known = reading.facts.currency == self.currency
+        return ConditionResult("currency", 1 if known else None, 1, known, 0, known)
+
+    def known_value(self, found: int, needed: int, language: Language) -> str:
+        return self.currency
+
+    def missed(self, result: ConditionResult, reading: Reading, language: Language) -> str:
+        return language.gettext("%(clause)s names its amounts in %(currency)s.").replace("%(currency)s", self.currency)
+
+    def allowance(self, language: Language) -> str:
+        return language.gettext("paid in %(currency)s") % {"currency": self.currency}
+
+
+@dataclass(frozen=True, slots=True)
 class Understood(Condition):
     """Never known: the condition of a clause whose kind is not installed."""
 

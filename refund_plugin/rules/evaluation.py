@@ -112,11 +112,13 @@ def _due(clause: Clause, reading: Reading, step: int, *, used_more: int = 0) -> 
 
     def cumulative(units: int, numerator: int, denominator: int) -> int:
         denominator *= facts.quantity
-        due = (2 * facts.paid_minor * units * numerator + denominator) // (2 * denominator)  # half up
-        return due // step * step
+        return (2 * facts.paid_minor * units * numerator + denominator) // (2 * denominator)  # half up
 
-    due = cumulative(after, share.numerator, share.denominator) - cumulative(before, share.numerator, share.denominator)
-    whole = cumulative(after, 1, 1) - cumulative(before, 1, 1)
+    def due_for(units: int) -> int:
+        return clause.less(cumulative(units, share.numerator, share.denominator)) // step * step
+
+    due = due_for(after) - due_for(before)
+    whole = cumulative(after, 1, 1) // step * step - cumulative(before, 1, 1) // step * step
     left = (facts.paid_minor - facts.refunded_minor) // step * step
     amount = max(0, min(due, left))
     return _Due(amount, amount == whole)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from refund_plugin.rules.clauses import ApprovingClause, Clause, NonRefundable, ProRated, UnknownClause, UnusedOnly
+from refund_plugin.money import EXPONENTS
+from refund_plugin.rules.clauses import ApprovingClause, Clause, NonRefundable, UnknownClause, UnusedOnly
 from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.facts import MAX_WINDOW_DAYS
 from refund_plugin.rules.language import gettext_noop
+from refund_plugin.rules.pro_rated import ProRated
 from refund_plugin.rules.registered import FactRule, registered_facts
 from refund_plugin.rules.special_clauses import (
     CONFORMITY_DAYS,
@@ -91,8 +93,14 @@ def _about_clause(clause: Clause) -> Iterator[Finding]:
         yield _error("window_range", gettext_noop("The window must be between 1 and %(most)d days."), most=MAX_WINDOW_DAYS)
     if isinstance(clause, ApprovingClause | Goodwill) and not 1 <= clause.percent <= 100:
         yield _error("percent_range", gettext_noop("The part of the price must be between 1 and 100 percent."))
-    if isinstance(clause, ProRated) and not 0 <= clause.fee_percent < 100:
-        yield _error("fee_range", gettext_noop("The fee must be between 0 and 99 percent; use “not refundable” to give nothing back."))
+    if isinstance(clause, ProRated):
+        if not 0 <= clause.fee_percent < 100:
+            text = gettext_noop("The fee must be between 0 and 99 percent; use “not refundable” to give nothing back.")
+            yield _error("fee_range", text)
+        if min(clause.fee_minor, clause.minimum_minor) < 0:
+            yield _error("amount_negative", gettext_noop("The fee and the least amount paid out must be 0 or more."))
+        if (clause.fee_minor or clause.minimum_minor) and clause.currency not in EXPONENTS:
+            yield _error("currency_missing", gettext_noop("Choose the currency of the fee and of the least amount paid out."))
     if isinstance(clause, UnusedOnly):
         if not 0 <= clause.max_share_viewed_percent <= 100:
             yield _error("share_range", gettext_noop("The share viewed must be between 0 and 100 percent."))

@@ -96,6 +96,11 @@ KINDS = [
         "the price of every month that has not begun",
     ),
     (
+        written("pro_rated", by="day", window_days=None, fee_percent=0, fee_minor=500, currency="EUR", percent=100, outcome="approve"),
+        ProRated(anchor="it", by="day", fee_minor=500, currency="EUR"),
+        "A fee of €5.00 is kept.",
+    ),
+    (
         written("pro_rated", by="best", window_days=None, fee_percent=0, percent=100, outcome="approve"),
         ProRated(anchor="it", by="best"),
         "whichever is more",

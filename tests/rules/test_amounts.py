@@ -25,6 +25,7 @@ def clauses(draw):
         by=draw(st.sampled_from(["day", "second", "unit", "month", "best"])),
         percent=draw(st.integers(1, 100)),
         fee_percent=draw(st.integers(0, 99)),
+        **draw(st.sampled_from([{}, {"fee_minor": 250, "currency": "EUR"}, {"fee_minor": 7, "minimum_minor": 900, "currency": "EUR"}])),
     )
 
 
@@ -54,6 +55,7 @@ def test_an_amount_is_never_negative_nor_above_what_is_left_and_always_a_multipl
     verdict = evaluate(policy(clause), facts, step)
     assert 0 <= verdict.amount_minor <= max(0, facts.paid_minor - facts.refunded_minor)
     assert verdict.amount_minor % step == 0
+    # a fee in another currency leaves it to a person
     assert (verdict.amount_minor > 0) == (verdict.outcome is Outcome.APPROVE)
 
 

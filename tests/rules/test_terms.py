@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refund_plugin.rules import MoneyBack, Outcome, ProRated, Reason, UnusedOnly, describe_clause, evaluate, explain_line
+from refund_plugin.rules import MoneyBack, Outcome, ProRated, Reason, UnusedOnly, describe_clause, evaluate, explain_line, lint
 from refund_plugin.rules.terms import add_months
 from tests.rules.building import BERLIN, ENGLISH, at, line, policy
 
@@ -148,6 +148,51 @@ def test_the_right_ends_with_the_term_unless_units_are_left():
     assert evaluate(BEST, term(**HALF_OF_THE_DAYS)).ask_until == at("2026-03-01T23:59:59", BERLIN)
     over = term("2026-01-01", "2026-03-02", "2026-03-02", units_granted=10, units_used=10)
     assert evaluate(BEST, over).outcome is Outcome.DECLINE
+
+
+FEE = ProRated(anchor="f", by="unit", fee_minor=500, minimum_minor=600, currency="EUR")
+
+
+@pytest.mark.parametrize(("used", "back"), [(0, 11_500), (3, 8_500), (10, 1_500), (11, 0), (12, 0)])
+def test_of_12_units_for_120_00_a_fee_of_5_00_is_kept_and_less_than_6_00_is_not_paid_out(used, back):
+    assert evaluate(policy(FEE), line(paid_minor=12_000, units_granted=12, units_used=used)).amount_minor == back
+
+
+def test_a_fee_is_kept_once_however_a_line_of_3_is_asked_back_and_95_00_is_95_00():
+    whole = line(paid_minor=30_000, quantity=3, asked_quantity=3, units_granted=3, units_used=2)
+    assert evaluate(policy(FEE), whole).amount_minor == 9_500  # 300.00 x 1 / 3 - 5.00
+    first = replace(whole, asked_quantity=1)
+    rest = replace(whole, asked_quantity=2, refunded_quantity=1, refunded_minor=2_833)
+    assert [evaluate(policy(FEE), facts).amount_minor for facts in (first, rest)] == [2_833, 6_667]
+
+
+def test_a_fee_in_another_currency_goes_to_a_person():
+    facts = line(currency="JPY", paid_minor=12_000, units_granted=12, units_used=3)
+    verdict = evaluate(policy(FEE), facts)
+    assert (verdict.outcome, verdict.reason, verdict.amount_minor) == (Outcome.REVIEW, Reason.FACT_MISSING, 0)
+
+
+def test_a_fee_and_the_least_amount_are_told():
+    assert describe_clause(FEE, ENGLISH).summary.endswith("A fee of 5.00 EUR is kept. Less than 6.00 EUR is not paid out.")
+    facts = line(paid_minor=12_000, units_granted=12, units_used=11)
+    said = explain_line(evaluate(policy(FEE), facts), policy(FEE), facts, ENGLISH)
+    assert said.sentence.endswith("what is left is too little to be paid out.")
+    assert said.facts[-1] == ("Amounts in the currency of the purchase", "EUR")
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"fee_minor": -1, "currency": "EUR"}, "amount_negative"),
+        ({"minimum_minor": -1, "currency": "EUR"}, "amount_negative"),
+        ({"fee_minor": 5}, "currency_missing"),
+        ({"minimum_minor": 5, "currency": "EURO"}, "currency_missing"),
+    ],
+)
+def test_the_linter_names_amounts_that_make_no_sense(values, code):
+    clause = ProRated(anchor="c", **values)
+    assert ("error", code) in [(finding.severity, finding.code) for finding in lint(policy(clause))]
+    assert describe_clause(clause, ENGLISH).summary
 
 
 starts = st.dates(date(2024, 1, 1), date(2029, 12, 31))
