@@ -52,13 +52,14 @@ def test_a_line_can_be_named_by_order_number_and_sku(send, token, line):
     assert usage_of([line])[line.pk].share_viewed_percent == 40
 
 
-@pytest.mark.parametrize("who", ["nobody", "the customer", "staff", "a token with other scopes"])
-def test_whoever_has_no_token_for_it_gets_the_same_answer_and_nothing_is_recorded(send, person, service_token, line, who):
+@pytest.mark.parametrize("who", ["nobody", "the customer", "staff", "a superuser", "a token with other scopes"])
+def test_whoever_has_no_token_for_it_gets_the_same_answer_and_nothing_is_recorded(send, person, service_token, admin_client, line, who):
     others = tuple(action for action in Action if action is not Action.RECORD_ACCESS)
     options = {
         "nobody": dict,
         "the customer": lambda: {"client": person("ada")},
         "staff": lambda: {"client": person("sam", *others)},
+        "a superuser": lambda: {"client": admin_client},
         "a token with other scopes": lambda: {"token": service_token(*others)},
     }[who]()
     before = everything()

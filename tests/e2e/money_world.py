@@ -22,6 +22,7 @@ from refund_plugin.gateways.facts import WebhookDispute
 from refund_plugin.gateways.memory import MemoryGateway, _ledgers
 from refund_plugin.gateways.services import default_account, ensure_accounts, gateway_for
 from refund_plugin.money import Money
+from refund_plugin.orders.access import correct_access, record_access
 from refund_plugin.orders.data import LineData
 from refund_plugin.orders.models import AccessEvent, AccessKind, Purchase
 from refund_plugin.refunds.brake.services import pause_automatic
@@ -74,6 +75,7 @@ class World:
     external: Refund
     alert: Alert
     note: CreditNote
+    use: AccessEvent
 
     @property
     def paths(self) -> dict[str, str]:
@@ -95,6 +97,7 @@ class World:
             "case-refunded": f"{admin}/cases/{self.refunded.pk}/",
             "case-ending": f"{admin}/cases/{self.ending.pk}/",
             "case-stopped": f"{admin}/cases/{self.stopped.pk}/",
+            "correct-use": f"{admin}/cases/{self.stopped.pk}/access/{self.use.pk}/",
             "pay-by-hand": f"{admin}/cases/{self.waiting[0].pk}/refunds/{self.waiting[0].refunds.get().pk}/claim/",
             "track-refunded": f"/refunds/track/{tracking_token(self.refunded)}/",
             "track-ending": f"/refunds/track/{tracking_token(self.ending)}/",
@@ -188,6 +191,7 @@ def _seed(url: str) -> World:
         external=Refund.objects.get(origin=RefundOrigin.EXTERNAL, amount_minor=2000),
         alert=Alert.objects.filter(refund__isnull=False).latest("pk"),
         note=CreditNote.objects.earliest("pk"),
+        use=_use(stopped),
     )
 
 
@@ -205,6 +209,17 @@ def _ask(purchase: Purchase) -> RefundRequest:
         submission_key=f"a-key-of-its-own-{purchase.pk}",
         now=clock.now(),
     )
+
+
+def _use(request: RefundRequest) -> AccessEvent:
+    """Record three uses, of which one does not count; return another."""
+    line, now = request.purchase.lines.get(), clock.now()
+    downloaded, failed, _viewed = (
+        record_access(line=line, kind=kind, amount=amount, source="cdn", source_id=str(number), occurred_at=now - timedelta(hours=number))
+        for number, (kind, amount) in enumerate([(AccessKind.DOWNLOADED, 1), (AccessKind.ACTIVATED, 2), (AccessKind.VIEWED, 40)])
+    )
+    correct_access(fact_id=failed.pk, reason="failed", note="The licence server answered with an error, twice.", by=SYSTEM, now=now)
+    return downloaded
 
 
 def _approve(request: RefundRequest) -> None:

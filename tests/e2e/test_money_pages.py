@@ -56,6 +56,7 @@ PAGES = {
     "case-refunded": "",
     "case-ending": "",
     "case-stopped": "Pay by hand",
+    "correct-use": "It does not count",
     "pay-by-hand": "I pay it by hand",
     "track-refunded": "",
     "track-ending": "",

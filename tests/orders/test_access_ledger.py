@@ -7,6 +7,9 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from refund_plugin.actor import SYSTEM, Action, Actor, ActorKind
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, WrongState
@@ -14,10 +17,12 @@ from refund_plugin.events.models import Event
 from refund_plugin.guards import AppendOnly
 from refund_plugin.orders.access import MAX_UNITS, correct_access, correction_of, facts_of_use, record_access
 from refund_plugin.orders.data import Usage
-from refund_plugin.orders.models import AccessCorrection, AccessEvent
+from refund_plugin.orders.models import AccessCorrection, AccessEvent, AccessKind
 from refund_plugin.orders.queries import lines_with_usage, usage_of
 from refund_plugin.orders.services import record_purchase
 from tests.orders.examples import NOW, order
+
+KINDS = st.sampled_from(AccessKind.values)
 
 
 @pytest.fixture
@@ -165,3 +170,39 @@ def test_rows_of_the_ledger_are_never_changed_or_deleted(line, clerk):
             rows.update(id=rows.get().pk)
         with pytest.raises(IntegrityError), transaction.atomic():
             rows._raw_delete(rows.db)
+
+
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    facts=st.lists(
+        st.tuples(
+            st.sampled_from(AccessKind.values), st.integers(1, 100), st.sampled_from(["shop", "cdn"]), st.integers(0, 3), st.booleans()
+        ),
+        max_size=12,
+    )
+)
+def test_sums_are_those_of_the_facts_that_were_told_first_and_not_corrected(line, facts):
+    before = transaction.savepoint()
+    told: dict[tuple[str, int], tuple[str, int]] = {}
+    corrected: set[tuple[str, int]] = set()
+    for kind, amount, source, name, wrong in facts:
+        key = (source, name)
+        known = told.setdefault(key, (kind, amount))
+        if known != (kind, amount):
+            with pytest.raises(InvalidInput):
+                tell(line, kind=kind, amount=amount, source=source, source_id=str(name))
+            continue
+        fact = tell(line, kind=kind, amount=amount, source=source, source_id=str(name))
+        if wrong and key not in corrected:
+            correct(fact, SYSTEM)
+            corrected.add(key)
+    counting = [told[key] for key in told if key not in corrected]
+
+    assert usage_of([line])[line.pk] == Usage(
+        downloads=sum(amount for kind, amount in counting if kind == "downloaded"),
+        share_viewed_percent=max((amount for kind, amount in counting if kind in ("viewed", "streamed")), default=0),
+        activations=sum(amount for kind, amount in counting if kind == "activated"),
+        units_used=sum(amount for kind, amount in counting if kind == "consumed"),
+        last_access_at=NOW if counting else None,
+    )
+    transaction.savepoint_rollback(before)
