@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer, ListedRefund, PaymentState, RefundPage
-from refund_plugin.gateways.base import Gateway
+from refund_plugin.gateways.base import NOT_SUPPORTED, Gateway
 from refund_plugin.gateways.facts import DisputePage, WebhookDispute
 from refund_plugin.gateways.limiter import take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
@@ -36,8 +37,9 @@ logger = logging.getLogger(__name__)
 BATCH = 100
 LEASE_SECONDS = 300
 RETRY_SECONDS = 600
-# asking again would be answered the same
-FINAL = frozenset({"resource_missing", "not_supported"})
+FINAL_RETRY_SECONDS = 24 * 3600
+# asking again soon would be answered the same; the account's key may have been a wrong one, so a later answer may differ
+FINAL = frozenset({"resource_missing", NOT_SUPPORTED.code})
 
 Page = RefundPage | DisputePage | GatewayAnswer
 _TAKES_MONEY = (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
@@ -45,12 +47,12 @@ _TAKES_MONEY = (AnswerKind.PENDING, AnswerKind.SUCCEEDED)
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What the gateway told of one payment when it was asked."""
+    """What the gateway told of one payment when it was asked; `disputes` is an answer when they could not be read."""
 
     asked_at: datetime
     state: PaymentState
     refunds: Sequence[ListedRefund]
-    disputes: Sequence[WebhookDispute]
+    disputes: Sequence[WebhookDispute] | GatewayAnswer
 
 
 def read_histories(now: datetime) -> int:
@@ -119,8 +121,6 @@ def _read(gateway: Gateway, name: str, *, asked_at: datetime) -> _History | Gate
     disputes: list[WebhookDispute] | GatewayAnswer = []
     if state.disputed:
         disputes = _all(lambda cursor: gateway.list_disputes(gateway_payment_id=name, cursor=cursor))
-    if isinstance(disputes, GatewayAnswer):
-        return disputes
     return _History(asked_at, state, refunds, disputes)
 
 
@@ -139,14 +139,10 @@ def _all(page_after: Callable[[str], Page]) -> list[Any] | GatewayAnswer:
 
 
 def _keep(payment: Payment, told: _History | GatewayAnswer, *, lease: datetime, now: datetime) -> None:
-    """Record what was told, and only then that the history is known."""
+    """Record what was told, and only if that is all, that the history is known."""
     mine = Payment.objects.filter(pk=payment.pk, history_due_at=lease)
     if isinstance(told, GatewayAnswer):
-        is_final = told.code in FINAL
-        mine.update(history_due_at=None if is_final else clock.database_now() + timedelta(seconds=RETRY_SECONDS))
-        logger.warning("the history of payment %s could not be read: %s %s", payment.gateway_payment_id, told.code, told.message)
-        if is_final or told.hold or told.code == "incomplete":
-            _alert(payment, f"{told.code} {told.message}".strip(), now=now)
+        _put_off(mine, payment, told, now=now)
         return
     seen = [
         Seen(
@@ -160,11 +156,28 @@ def _keep(payment: Payment, told: _History | GatewayAnswer, *, lease: datetime, 
         for item in told.refunds
     ]
     record_seen(account=payment.account, seen=seen, now=now)
+    if isinstance(told.disputes, GatewayAnswer):
+        _put_off(mine, payment, told.disputes, now=now)
+        return
+    is_known = True
     for dispute in told.disputes:
-        record_dispute(
-            account=payment.account, told=replace(dispute, gateway_payment_id=payment.gateway_payment_id, created=told.asked_at), now=now
-        )
-    mine.update(history_due_at=None)
+        as_said = replace(dispute, gateway_payment_id=payment.gateway_payment_id, created=told.asked_at)
+        try:
+            record_dispute(account=payment.account, told=as_said, now=now)
+        except ValueError as error:  # the others count all the same
+            is_known = False
+            _alert(payment, f"{dispute.dispute_id}: {error}", now=now)
+    mine.update(history_due_at=None if is_known else clock.database_now() + timedelta(seconds=FINAL_RETRY_SECONDS))
+
+
+def _put_off(mine: QuerySet[Payment], payment: Payment, answer: GatewayAnswer, *, now: datetime) -> None:
+    """Ask again later: what could not be read is not known, and until it is, a person decides."""
+    is_final = answer.code in FINAL
+    wait_seconds = FINAL_RETRY_SECONDS if is_final else RETRY_SECONDS
+    mine.update(history_due_at=clock.database_now() + timedelta(seconds=wait_seconds))
+    logger.warning("the history of payment %s could not be read: %s %s", payment.gateway_payment_id, answer.code, answer.message)
+    if is_final or answer.hold or answer.code == "incomplete":
+        _alert(payment, f"{answer.code} {answer.message}".strip(), now=now)
 
 
 def _alert(payment: Payment, why: str, *, now: datetime) -> None:

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin import clock
+from refund_plugin.gateways.base import NOT_SUPPORTED, AnswerKind, GatewayAnswer
 from refund_plugin.gateways.memory import MemoryGateway
 from refund_plugin.money import Money
 from refund_plugin.orders.data import PaymentData, PurchaseData
@@ -164,14 +165,66 @@ def test_a_listing_that_lags_behind_is_not_taken_for_the_whole(gateway: MemoryGa
     assert (payment_of(purchase).gone_minor, payment_of(purchase).history_due_at) == (900, None)
 
 
-def test_payments_the_gateway_does_not_know_are_told_to_staff_once_and_not_asked_for_again(take_over: TakeOver) -> None:
-    for number in ("1", "2"):
-        take_over(number, known_there=False)
+def due_in(purchase: Purchase) -> timedelta:
+    due_at = payment_of(purchase).history_due_at
+    assert due_at is not None
+    return due_at - clock.database_now()
+
+
+def test_payments_the_gateway_does_not_know_are_told_to_staff_once_and_asked_for_again_a_day_later(
+    gateway: MemoryGateway, take_over: TakeOver
+) -> None:
+    """The account named for them may be the wrong one for a while."""
+    purchases = [take_over(number, known_there=False) for number in ("1", "2")]
 
     read_histories(NOW)
 
-    assert not Payment.objects.filter(history_due_at__isnull=False).exists()
+    assert all(timedelta(hours=23) < due_in(purchase) <= timedelta(hours=24) for purchase in purchases)
     assert "resource_missing" in Alert.objects.get(kind="history_unknown").why
+    assert ask(purchases[0]).state == "in_review"
+
+    gateway.add_payment("pay_2", Money(1820, "EUR"))
+    gateway.refund_externally("pay_2", Money(900, "EUR"))
+    read_all()
+    assert (payment_of(purchases[1]).gone_minor, payment_of(purchases[1]).history_due_at) == (900, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hours"),
+    [(NOT_SUPPORTED, 24), (GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="http_403", hold=True), 1 / 6)],
+    ids=["an adapter that lists no disputes", "a key that may not read them"],
+)
+def test_disputes_that_cannot_be_read_leave_the_history_unknown_but_the_refunds_count(
+    gateway: MemoryGateway, take_over: TakeOver, monkeypatch: pytest.MonkeyPatch, answer: GatewayAnswer, hours: float
+) -> None:
+    purchase = take_over()
+    gateway.refund_externally("pay_1042", Money(900, "EUR"))
+    gateway.dispute("pay_1042", is_open=False)
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: answer)
+
+    read_histories(NOW)
+
+    assert payment_of(purchase).gone_minor == 900
+    assert timedelta(hours=hours) - timedelta(minutes=5) < due_in(purchase) <= timedelta(hours=hours)
+    assert answer.code in Alert.objects.get(kind="history_unknown").why
+
+
+def test_of_two_disputes_the_one_that_can_be_recorded_counts_and_a_person_decides(
+    gateway: MemoryGateway, take_over: TakeOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = take_over()
+    gateway.dispute("pay_1042")
+    page = gateway.list_disputes(gateway_payment_id="pay_1042")
+    assert not isinstance(page, GatewayAnswer)
+    [fine] = page.items
+    wrong = replace(fine, dispute_id="dp_usd", amount=Money(1, "USD"))
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: replace(page, items=(wrong, fine)))
+
+    read_histories(NOW)
+
+    assert payment_of(purchase).disputed_minor == 1820
+    assert due_in(purchase) > timedelta(hours=23)
+    assert "dp_usd" in Alert.objects.get(kind="history_unknown").why
 
 
 def test_a_payment_that_cannot_be_taken_in_does_not_stop_the_others(
