@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Annotated
 
 import strawberry
@@ -20,8 +21,10 @@ from refund_plugin.conf import settings
 from refund_plugin.content import policy_pages
 from refund_plugin.errors import InvalidInput, NotFound, Required
 from refund_plugin.limits.services import check_limits
+from refund_plugin.localize import formatter_for
 from refund_plugin.money import Money
 from refund_plugin.orders import models
+from refund_plugin.orders.access import uncounted_sentences
 from refund_plugin.orders.lookup import count_request, look_up_purchase
 from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.orders.services import ask_for_purchase_list
@@ -96,6 +99,12 @@ class RefundQuoteLine:
     quantity: int = strawberry.field(description="Units that were judged.")
     askable: bool = strawberry.field(description="Asking leads to money, at once or after a person has looked.")
     verdict: Verdict
+    told_of: strawberry.Private[Callable[[], Mapping[int, list[str]]]]
+
+    @strawberry_django.field(description="Recorded uses that staff found wrong and that do not count, each in a sentence with its reason.")
+    def not_counted(self) -> list[str]:
+        """Asked for all lines at once, when the first line is asked."""
+        return self.told_of().get(self.line.row.pk, [])
 
 
 @strawberry.type(description="What the policy of the day of the purchase says about it now. A quote changes nothing.")
@@ -120,6 +129,11 @@ class RefundQuote:
     def of(cls, quote: Quote) -> RefundQuote:
         """Return a quote as the API shows it."""
         purchase = quote.purchase
+
+        @cache
+        def told_of() -> Mapping[int, list[str]]:
+            return uncounted_sentences([item.line.pk for item in quote.lines], formatter_for(timezone=purchase.store.timezone))
+
         return cls(
             version=quote.version,
             order_number=purchase.number,
@@ -132,6 +146,7 @@ class RefundQuote:
                     quantity=item.quantity,
                     askable=item.askable,
                     verdict=verdict_of(verdict=item.verdict, facts=item.facts, document=quote.document, version=quote.version),
+                    told_of=told_of,
                 )
                 for item in quote.lines
             ],

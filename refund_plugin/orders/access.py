@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from refund_plugin.actor import Action, Actor, ActorKind
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events import services as events
+from refund_plugin.localize import Formatter
 from refund_plugin.orders.events import access_corrected
 from refund_plugin.orders.models import AccessCorrection, AccessEvent, AccessKind, CorrectionReason, Purchase, PurchaseLine
 from refund_plugin.orders.validation import CLOCK_SLACK
@@ -119,9 +121,13 @@ def facts_of_use(lines: Iterable[int]) -> QuerySet[AccessEvent]:
     return found.order_by("occurred_at", "pk")
 
 
-def uncounted_uses(lines: Iterable[int]) -> QuerySet[AccessEvent]:
-    """Return what is recorded of these lines, by id, and does not count, with its `correction`; one statement."""
-    return facts_of_use(lines).filter(correction__isnull=False)
+def uncounted_sentences(lines: Iterable[int], formatter: Formatter) -> Mapping[int, list[str]]:
+    """Tell a customer, by line, which recorded uses do not count and why; one statement."""
+    told = defaultdict(list)
+    for fact in facts_of_use(lines).filter(correction__isnull=False):
+        words = {"what": fact.get_kind_display(), "day": formatter.date(fact.occurred_at), "why": fact.correction.get_reason_display()}
+        told[fact.line_id].append(_("Not counted: %(what)s on %(day)s, because %(why)s.") % words)
+    return told
 
 
 def correction_of(fact: AccessEvent) -> AccessCorrection | None:

@@ -18,6 +18,7 @@ from refund_plugin.errors import ExceedsBalance, InvalidInput
 from refund_plugin.limits.network import network_of
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
+from refund_plugin.orders.access import uncounted_sentences
 from refund_plugin.orders.lookup import count_request
 from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.models import RefundRequest, RequestReason
@@ -29,7 +30,7 @@ from refund_plugin.rules import LineExplanation, Outcome, Reason, explain_line
 from refund_plugin.web.forms import Choice, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
 from refund_plugin.web.proof import buyer, open_purchase, purchase_page
-from refund_plugin.web.wording import masked, paid_with, request_cards, uncounted_sentences
+from refund_plugin.web.wording import masked, paid_with, request_cards
 
 MAX_LISTED_QUANTITY = 100
 TARGETS = {"reason": "reason", "message": "message"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +12,6 @@ from django.utils.translation import ngettext
 
 from refund_plugin import content
 from refund_plugin.localize import Formatter
-from refund_plugin.orders.access import uncounted_uses
 from refund_plugin.orders.models import Payment, Purchase
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.models import RefundRequest
@@ -71,15 +69,6 @@ def listed(names: Sequence[str]) -> str:
 def paid_with(payments: Iterable[Payment]) -> str:
     """Name the means of payment that money goes back to."""
     return unbroken(listed(list(dict.fromkeys(payment_name(payment) for payment in payments))))
-
-
-def uncounted_sentences(line_ids: Collection[int], formatter: Formatter) -> Mapping[int, list[str]]:
-    """Say by line which recorded uses do not count, and why; one statement."""
-    told = defaultdict(list)
-    for fact in uncounted_uses(line_ids):
-        words = {"what": fact.get_kind_display(), "day": formatter.date(fact.occurred_at), "why": fact.correction.get_reason_display()}
-        told[fact.line_id].append(_("Not counted: %(what)s on %(day)s, because %(why)s.") % words)
-    return told
 
 
 def purchase_cards(purchases: Iterable[Purchase], formatter: Formatter, *, list_token: str = "") -> list[Card]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from refund_plugin.actor import Action
+from refund_plugin.actor import SYSTEM, Action
+from refund_plugin.orders.access import correct_access, record_access
 from refund_plugin.orders.models import AccessEvent
 from refund_plugin.rules import UnusedOnly
 from tests.api.helpers import asked_for, line_id
@@ -47,6 +50,27 @@ def test_a_download_is_named_as_the_reason_for_a_refusal(send):
     assert verdict["outcome"] == "DECLINE"
     assert verdict["reason"] == "CONDITIONS_MISSED"
     assert any("1" in fact["value"] for fact in verdict["facts"])
+
+
+NOT_COUNTED = """query ($number: String!, $email: String!) {
+  refundQuote(orderNumber: $number, email: $email) { refundQuote { lines { notCounted verdict { outcome } } } errors { code } }
+}"""
+
+
+def test_a_use_that_was_corrected_is_told_with_its_reason_and_asked_for_all_lines_at_once(send):
+    publish_policy(clauses=[UnusedOnly(anchor="unused", window_days=30)], now=NOW - timedelta(days=100))
+    purchase = make_purchase(lines=[EBOOK, LICENCE])
+    fact = record_access(line=purchase.lines.first(), kind="downloaded", source_id="d1", occurred_at=NOW)
+    asked = {"number": purchase.number, "email": purchase.customer.email}
+    correct_access(fact_id=fact.pk, reason="failed", note="0 bytes.", by=SYSTEM, now=NOW)
+    with CaptureQueriesContext(connection) as plain:
+        quote(send, purchase)
+    with CaptureQueriesContext(connection) as asking:
+        lines = send(NOT_COUNTED, asked).data["refundQuote"]["lines"]
+
+    assert [line["verdict"]["outcome"] for line in lines] == ["APPROVE", "APPROVE"]
+    assert [line["notCounted"] for line in lines] == [["Not counted: downloaded on March 9, 2026, because it failed."], []]
+    assert len(asking) == len(plain) + 1
 
 
 def test_only_the_named_lines_and_quantities_are_judged(send):
