@@ -327,6 +327,8 @@ def _succeed_absent(refund: Refund, *, now: datetime) -> None:
     """The gateway surely did nothing and the key is dead, so the debt goes to a refund with a key of its own."""
     if refund.origin == RefundOrigin.EXTERNAL or refund.payment.over_minor or has_open_dispute(refund.payment):
         return  # a person decides; the failed refund asks for one
+    if refund.payment.unallocated_minor:
+        return  # what went past us may be the same money
     if refund.list_first:  # the records were restored, and the successor that paid it may be among what they do not know
         return
     if refund.supersedes is not None and refund.supersedes.failure_code == "absent":

@@ -11,7 +11,7 @@ from refund_plugin.actor import Action
 from refund_plugin.refunds.manual.services import why_not_by_hand
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
-from refund_plugin.refunds.states import RefundState
+from refund_plugin.refunds.states import OVER, RefundState
 from refund_plugin.refunds.timeline import payment_name, unbroken
 from refund_plugin.staff.presenting import may_retry
 from refund_plugin.staff.refund_verbs import METHODS, REFUND_VERBS, RefundVerb
@@ -38,7 +38,7 @@ class RefundCard:
 
 def refund_card(refund: Refund, user: Any) -> RefundCard:
     """Return what the case page shows of a refund that comes with its payment."""
-    stuck = refund.state in (RefundState.RESERVED, RefundState.UNKNOWN)
+    stuck = refund.state in (RefundState.RESERVED, RefundState.UNKNOWN) or (refund.state in OVER and refund.owed)
     return RefundCard(
         refund=refund,
         name=unbroken(payment_name(refund.payment, for_staff=True)),

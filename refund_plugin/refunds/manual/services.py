@@ -160,7 +160,7 @@ def why_not_by_hand(refund: Refund) -> str:
     if refund.operation == Operation.CANCEL_PAYMENT:
         return _("This payment was never captured, so there is nothing to pay back: it is let go of at the payment provider.")
     if refund.state in OVER and refund.owed:
-        return str(RESTORED) if refund.list_first else _stopped(refund)
+        return str(RESTORED) if refund.list_first else _stopped(refund) or _why_assign(refund)
     if refund.state != RefundState.RESERVED:
         return _why_not(refund)
     if refund.maybe_executed or refund.lease_until is not None:  # calls that surely were not executed are no bar
@@ -224,6 +224,13 @@ def _stopped(refund: Refund) -> str:
     if has_open_dispute(refund.payment):
         return _("The customer disputes this payment with the bank, which decides now. Whoever pays as well may pay twice.")
     return ""
+
+
+def _why_assign(refund: Refund) -> str:
+    """Return why what failed waits until what was refunded past us is assigned; its lines then tell what is left to pay."""
+    if not refund.payment.unallocated_minor:
+        return ""
+    return _("Something was refunded at the payment provider, and this may be the same money. Say first which products it was for.")
 
 
 def _look_first() -> str:

@@ -25,7 +25,7 @@ from refund_plugin.gateways.services import gateway_for
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.models import Refund, RefundOrigin
-from refund_plugin.refunds.outcomes import Told, record_answers
+from refund_plugin.refunds.outcomes import FACTS, Told, record_answers
 from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
 from refund_plugin.refunds.reconcile.payments import DISPUTES, PAYMENTS, Read, read_disputes, read_payments, wait_for_slot
 from refund_plugin.refunds.states import GONE, OVER, RefundState
@@ -79,6 +79,15 @@ def advance_run(run_id: int, *, now: datetime) -> bool:
     if not claimed.update(lease_until=lease):
         return False
     run = ReconciliationRun.objects.select_related("account").get(pk=run_id)
+    try:
+        return _advance(run, lease, now=now)
+    except Exception as error:  # what one account tells must not stop the others; after its tries the run gives up
+        logger.exception("reconciliation %s: a page of %s could not be recorded", run.pk, run.account.slug)
+        _note_failure(run, type(error).__name__, now=now)
+        return False
+
+
+def _advance(run: ReconciliationRun, lease: datetime, *, now: datetime) -> bool:
     read = _read(run, now=now)
     if isinstance(read, GatewayAnswer):
         _note_failure(run, read.code, now=now)
@@ -163,6 +172,7 @@ def _record_page(
     after = _states(run.account, items)
     counts: Counter[str] = Counter(listed=len(items))
     differing: list[Finding] = []
+    open_findings = Finding.objects.filter(account=run.account, kind=FindingKind.DIFFERS, resolved_at__isnull=True)
     for item in items:
         name = item.gateway_refund_id
         refund = after.get(name)
@@ -171,7 +181,9 @@ def _record_page(
         is_known = known.get(name, True)
         if is_known and _state(before.get(name)) != _state(refund):
             counts["news"] += 1
-        if refund is None and is_known and item.refund_id is not None and item.installation == settings().installation:
+        if name in asked and asked[name].kind not in FACTS:  # nobody could say what holds now, so the next run compares it
+            open_findings.filter(gateway_refund_id=name).update(run=run)
+        elif refund is None and is_known and item.refund_id is not None and item.installation == settings().installation:
             differing.append(_finding(run, FindingKind.UNKNOWN_HERE, item, refund=None, ours=""))
         elif refund is not None and (item.answer.amount != refund.amount or item.answer.kind.value != refund.state):
             differing.append(_finding(run, FindingKind.DIFFERS, item, refund=refund, ours=f"{refund.amount} {refund.state}"))
@@ -251,14 +263,15 @@ def _finish(run: ReconciliationRun, *, now: datetime) -> None:
     ).update(resolved_at=now)
     # after a restore: the whole listing was recorded, so nothing that the backup does not know stands in for these
     looked_up = Refund.objects.filter(account=run.account, list_first=True)
-    looked_up.exclude(state__in=(RefundState.RESERVED, RefundState.PROCESSING, RefundState.MANUAL_CLAIMED)).update(list_first=False)
+    still = (RefundState.RESERVED, RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.MANUAL_CLAIMED)
+    looked_up.exclude(state__in=still).update(list_first=False)
     run.state, run.finished_at = RunState.DONE, now
 
 
 def _note_failure(run: ReconciliationRun, code: str, *, now: datetime) -> None:
-    """A page could not be read: try again at the next sweep, and give the run up after too many times."""
+    """A page could not be read or recorded: try again at the next sweep, and give the run up after too many times."""
     gives_up = run.failures + 1 >= MAX_FAILURES
-    ReconciliationRun.objects.filter(pk=run.pk).update(
+    ReconciliationRun.objects.filter(pk=run.pk, state=RunState.RUNNING).update(  # somebody faster may have ended it
         failures=F("failures") + 1,
         last_error=code[:200],
         lease_until=clock.database_now() + timedelta(seconds=settings().retry_base_seconds * 2 ** min(run.failures, 6)),

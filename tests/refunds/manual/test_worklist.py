@@ -16,6 +16,7 @@ from refund_plugin.actor import Action
 from refund_plugin.errors import InvalidInput, WrongState
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.services import default_account
+from refund_plugin.money import Money
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.ledger.journal import as_csv
 from refund_plugin.refunds.manual import worklist
@@ -60,6 +61,12 @@ def filled(rows, **changes):
     for number, row in enumerate(rows):
         writer.writerow({**row, "method": "bank", "paid_on": NOW.date().isoformat(), "paid_reference": f"T-{number}", **changes})
     return made.getvalue().encode("utf-8-sig")
+
+
+def compare():
+    run = start_run(account=default_account())
+    while advance_run(run.pk, now=clock.now()):
+        pass
 
 
 def states():
@@ -302,6 +309,43 @@ def test_after_a_restore_no_successor_follows_by_itself_what_is_absent(refunds, 
             drive_refunds()
 
     assert states() == {RefundState.FAILED} and Refund.objects.count() == 3 and not gateway.sent
+
+
+def test_after_a_restore_a_successor_that_the_backup_does_not_know_is_not_paid_again(refunds, gateway):
+    lost = refunds[0]
+    Refund.objects.exclude(pk=lost.pk).update(waits_for=WaitsFor.PERSON)
+    gateway.script("timeout_before_commit")
+    drive_refunds()
+    list_before_sending()
+    gateway.refund_externally(lost.payment.gateway_payment_id, lost.amount - Money(1, "EUR"))  # by the successor, after the backup
+    compare()
+    assert Refund.objects.get(pk=lost.pk).list_first
+    for minutes in (0, 11, 22):
+        with clock.travel(timedelta(hours=21, minutes=minutes)):
+            drive_refunds()
+    with clock.travel(timedelta(hours=22)):
+        compare()
+
+    failed = Refund.objects.get(pk=lost.pk)
+    assert (failed.state, failed.failure_code, failed.owed, failed.list_first) == (RefundState.FAILED, "absent", True, False)
+    assert not gateway.sent and not Refund.objects.filter(supersedes=failed).exists()
+    assert failed.pk not in {row.pk for row in waiting()}
+    with pytest.raises(WrongState, match="which products it was for"):
+        claim_by_hand(refund_id=failed.pk, by=CLERK, now=NOW)
+
+
+def test_what_is_absent_has_no_successor_by_itself_while_other_money_is_not_assigned(refunds, gateway):
+    lost = refunds[0]
+    gateway.script(*["timeout_before_commit"] * 3)
+    drive_refunds()
+    gateway.refund_externally(lost.payment.gateway_payment_id, Money(1, "EUR"))
+    compare()
+    for minutes in (0, 11, 22):
+        with clock.travel(timedelta(hours=21, minutes=minutes)):
+            drive_refunds()
+
+    assert Refund.objects.get(pk=lost.pk).state == RefundState.FAILED
+    assert set(Refund.objects.filter(supersedes__isnull=False).values_list("supersedes", flat=True)) == {refunds[1].pk, refunds[2].pk}
 
 
 def test_with_nothing_unfinished_the_command_says_what_comes_next(db):
