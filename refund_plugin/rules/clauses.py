@@ -65,7 +65,8 @@ class Clause:
 
     def all_conditions(self) -> tuple[Condition, ...]:
         """Return what must hold, the kind's own conditions first; nothing means that it always does."""
-        return (*self.conditions(), *self.requires)
+        own = self.conditions()
+        return (*own, *self.requires) if self.requires else own
 
     def decides(self) -> Outcome:
         """Return the outcome when all conditions hold."""

@@ -166,6 +166,12 @@ def test_a_fee_is_kept_once_however_a_line_of_3_is_asked_back_and_95_00_is_95_00
     assert [evaluate(policy(FEE), facts).amount_minor for facts in (first, rest)] == [2_833, 6_667]
 
 
+def test_in_steps_of_1_00_a_fee_of_2_50_leaves_7_00_of_10_00():
+    clause = ProRated(anchor="f", by="unit", fee_minor=250, currency="EUR")
+    verdict = evaluate(policy(clause), line(paid_minor=1_000, units_granted=1, units_used=0), 100)
+    assert (verdict.amount_minor, verdict.full) == (700, False)  # 7.50, rounded down to the step
+
+
 def test_a_fee_in_another_currency_goes_to_a_person():
     facts = line(currency="JPY", paid_minor=12_000, units_granted=12, units_used=3)
     verdict = evaluate(policy(FEE), facts)
