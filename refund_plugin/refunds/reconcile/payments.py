@@ -14,7 +14,7 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q
 
-from refund_plugin.gateways.answers import GatewayAnswer
+from refund_plugin.gateways.answers import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.base import NOT_SUPPORTED, Gateway
 from refund_plugin.gateways.facts import WebhookDispute, WebhookPayment
 from refund_plugin.gateways.limiter import take_slots
@@ -30,6 +30,8 @@ DISPUTES, PAYMENTS = "disputes:", "payments:"
 FIRST_PAYMENT = f"{PAYMENTS}0"
 PAYMENTS_PER_STEP = 25
 NOTHING_TO_READ = frozenset({NOT_SUPPORTED.code, "resource_missing"})
+# how often one payment or page is asked for before the rest goes on without it
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class Read:
 
 
 def read_disputes(run: ReconciliationRun, gateway: Gateway, *, now: datetime) -> Read | GatewayAnswer:
-    """Record one page of the disputes that were opened since the run's day; an answer when it could not be read.
+    """Record one page of the disputes that were opened since the run's day; an answer when it must be asked for again.
+
+    A key that may not read disputes, or a list that stays unreadable, is told to staff, and the run goes on with payments.
 
     Args:
         now: UTC; before the gateway is asked, so that what it says later stands.
@@ -57,7 +61,11 @@ def read_disputes(run: ReconciliationRun, gateway: Gateway, *, now: datetime) ->
     wait_for_slot(run.account)
     page = gateway.list_disputes(created_after=run.since, cursor=run.cursor.removeprefix(DISPUTES))
     if isinstance(page, GatewayAnswer):
-        return Read(FIRST_PAYMENT) if page.code == NOT_SUPPORTED.code else page
+        if page.code != NOT_SUPPORTED.code:
+            if not page.hold and not _is_given_up(run, gateway, page):
+                return page
+            _alert_unread(run.account, "the list of disputes", page, now)
+        return Read(FIRST_PAYMENT)
     counts: Counter[str] = Counter()
     for item in page.items:
         counts += _record_dispute(run.account, item, now=now)
@@ -65,7 +73,9 @@ def read_disputes(run: ReconciliationRun, gateway: Gateway, *, now: datetime) ->
 
 
 def read_payments(run: ReconciliationRun, gateway: Gateway, *, now: datetime) -> Read | GatewayAnswer:
-    """Ask about the next payments that are not captured yet or whose dispute is open; an answer when one could not be read.
+    """Ask about the next payments that are not captured yet or whose dispute is open; an answer when one must be asked again.
+
+    One that stays unreadable while the account answers is told to staff and left out.
 
     Args:
         now: UTC; as of `read_disputes`.
@@ -81,7 +91,9 @@ def read_payments(run: ReconciliationRun, gateway: Gateway, *, now: datetime) ->
         if payment.is_disputed and asked is None:
             asked = _ask_disputes(payment, gateway, counts, now=now)
         if asked is not None:
-            return asked
+            if not _is_given_up(run, gateway, asked):
+                return asked
+            _alert_unread(run.account, payment.gateway_payment_id, asked, now)
     return Read(f"{PAYMENTS}{found[-1].pk}" if len(found) == PAYMENTS_PER_STEP else "", counts)
 
 
@@ -122,7 +134,9 @@ def _ask_disputes(payment: Payment, gateway: Gateway, counts: Counter[str], *, n
         wait_for_slot(payment.account)
         page = gateway.list_disputes(gateway_payment_id=payment.gateway_payment_id, cursor=cursor)
         if isinstance(page, GatewayAnswer):
-            return None if page.code in NOTHING_TO_READ else page
+            if page.hold:
+                _alert_unread(payment.account, f"the disputes of {payment.gateway_payment_id}", page, now)
+            return None if page.hold or page.code in NOTHING_TO_READ else page
         for item in page.items:
             counts.update(_record_dispute(payment.account, item, now=now))
         cursor = page.cursor
@@ -144,10 +158,29 @@ def _record_dispute(account: GatewayAccount, item: WebhookDispute, *, now: datet
     return Counter(disputes=1, news=int(before != (dispute.kind, dispute.outcome, dispute.amount_minor)))
 
 
+def _is_given_up(run: ReconciliationRun, gateway: Gateway, answer: GatewayAnswer) -> bool:
+    """Tell whether the trouble is with what was asked for, not with the account: that answers, and this was tried often enough."""
+    if answer.kind == AnswerKind.NOT_EXECUTED or run.failures + 1 < TRIES:
+        return False
+    wait_for_slot(run.account)
+    return gateway.ping().kind == AnswerKind.SUCCEEDED
+
+
 def wait_for_slot(account: GatewayAccount) -> None:
     """Sleep until the account's limit lets another question through."""
     [delay] = take_slots(account, SlotKind.READ, 1)
     time.sleep(max(0.0, delay))
+
+
+def _alert_unread(account: GatewayAccount, what: str, answer: GatewayAnswer, now: datetime) -> None:
+    """One for all of an account: what one payment's answer has may be in those of many."""
+    raise_alert(
+        kind="reconcile_payment",
+        key=f"reconcile_unread:{account.pk}",
+        why=f"{what}, and perhaps more, could not be read and was left out: {answer.code} {answer.message}".strip(),
+        account=account,
+        now=now,
+    )
 
 
 def _alert(account: GatewayAccount, name: str, why: str, now: datetime) -> None:

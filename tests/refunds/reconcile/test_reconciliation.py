@@ -9,11 +9,13 @@ import pytest
 
 from refund_plugin import clock
 from refund_plugin.gateways.base import NOT_SUPPORTED, AnswerKind, GatewayAnswer
-from refund_plugin.gateways.services import default_account
+from refund_plugin.gateways.services import default_account, ensure_accounts
 from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Alert, Dispute, DisputeOutcome, Refund, RefundOrigin
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.reconcile import services
 from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
 from refund_plugin.refunds.reconcile.services import advance_run, reconcile_due, start_run
 from refund_plugin.refunds.states import RefundState
@@ -239,3 +241,124 @@ def test_a_failure_that_the_gateway_takes_back_when_asked_is_believed(paid, gate
     paid.refresh_from_db()
     assert paid.state == RefundState.SUCCEEDED
     assert Alert.objects.filter(kind="refund_contradiction").exists()
+
+
+def test_an_end_that_cannot_be_asked_for_again_is_no_difference_and_closes_none(paid, gateway, monkeypatch):
+    refund_id = paid.gateway_refund_id
+    known = Finding.objects.create(
+        run=run_through(),
+        account=default_account(),
+        kind=FindingKind.DIFFERS,
+        refund=paid,
+        gateway_refund_id=refund_id,
+        found_at=clock.now(),
+    )
+    page = gateway.list_refunds()
+    gateway.settle(refund_id, AnswerKind.FAILED)
+    record_answer(refund_id=paid.pk, answer=gateway.retrieve(refund_id), now=clock.now())
+    silence = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer")
+    monkeypatch.setattr(gateway, "list_refunds", lambda **question: page)
+    monkeypatch.setattr(gateway, "retrieve", lambda name: silence)
+    Alert.objects.all().delete()
+
+    run = run_through()
+
+    known.refresh_from_db()
+    assert (run.state, known.resolved_at, known.runs) == (RunState.DONE, None, 1)
+    assert Finding.objects.count() == 1 and not Alert.objects.exists()
+
+
+@pytest.fixture
+def authorised(policy, gateway, monkeypatch):
+    """Two payments that wait to be captured; the gateway has captured both, and cannot be asked for the first."""
+    payments = [make_purchase(captured=False, purchased_at=clock.now()).payments.get() for _number in range(2)]
+    for payment in payments:
+        Payment.objects.filter(pk=payment.pk).update(is_captured=False)
+        gateway.add_payment(payment.gateway_payment_id, Money(payment.captured_minor, "EUR"))
+    state, broken = gateway.payment_state, payments[0].gateway_payment_id
+    unreadable = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="unreadable_answer")
+    monkeypatch.setattr(gateway, "payment_state", lambda name: unreadable if name == broken else state(name))
+    return payments
+
+
+def try_often(run: ReconciliationRun, *, times: int) -> ReconciliationRun:
+    for hour in range(times):
+        with clock.travel(timedelta(hours=hour)):
+            while advance_run(run.pk, now=clock.now()):
+                pass
+    run.refresh_from_db()
+    return run
+
+
+def test_a_payment_that_stays_unreadable_is_told_to_staff_and_the_rest_is_compared(authorised):
+    run = start_run(account=default_account())
+    assert try_often(run, times=2).state == RunState.RUNNING
+    with clock.travel(timedelta(hours=3)):
+        assert try_often(run, times=1).state == RunState.DONE
+    assert [Payment.objects.get(pk=payment.pk).is_captured for payment in authorised] == [False, True]
+    alert = Alert.objects.get()
+    assert alert.kind == "reconcile_payment" and authorised[0].gateway_payment_id in alert.why
+
+
+def test_while_the_account_does_not_answer_at_all_no_payment_is_left_out(authorised, gateway, monkeypatch):
+    monkeypatch.setattr(gateway, "ping", lambda: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="no_answer"))
+    run = try_often(start_run(account=default_account()), times=12)
+    assert run.state == RunState.FAILED
+    assert [alert.kind for alert in Alert.objects.all()] == ["reconcile_failed"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "tries"),
+    [
+        (GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="http_403", hold=True), 1),
+        (GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="unreadable_answer"), 3),
+    ],
+    ids=["a key that may not read them", "a list that stays unreadable"],
+)
+def test_disputes_that_cannot_be_listed_are_told_to_staff_and_payments_are_compared(policy, gateway, monkeypatch, answer, tries):
+    purchase = make_purchase(captured=False, purchased_at=clock.now())
+    purchase.payments.update(is_captured=False)
+    payment = purchase.payments.get()
+    gateway.add_payment(payment.gateway_payment_id, Money(payment.captured_minor, "EUR"))
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: answer)
+
+    run = try_often(start_run(account=default_account()), times=tries)
+
+    payment.refresh_from_db()
+    assert (run.state, payment.is_captured) == (RunState.DONE, True)
+    assert answer.code in Alert.objects.get(kind="reconcile_payment").why
+
+
+def test_a_key_that_may_not_read_the_disputes_of_an_old_one_is_told_and_the_run_ends(policy, gateway, monkeypatch):
+    payment = make_purchase().payments.get()
+    gateway.dispute(payment.gateway_payment_id)
+    run_through()
+    refused = GatewayAnswer(kind=AnswerKind.NOT_EXECUTED, code="http_403", hold=True)
+    listed = gateway.list_disputes
+    monkeypatch.setattr(gateway, "list_disputes", lambda **question: refused if question.get("gateway_payment_id") else listed(**question))
+    with clock.travel(timedelta(days=200)):
+        run = run_through(since=clock.now() - timedelta(days=1))
+    assert run.state == RunState.DONE
+    assert payment.gateway_payment_id in Alert.objects.get(kind="reconcile_payment").why
+
+
+def test_a_page_that_cannot_be_recorded_gives_its_run_up_after_its_tries_and_never_stops_another(paid, gateway, settings, monkeypatch):
+    gateways = settings.REFUND_PLUGIN["GATEWAYS"]
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "GATEWAYS": {**gateways, "second": {"kind": "memory", "name": "second"}}}
+    ensure_accounts()
+    broken, record = default_account(), services.record_seen
+
+    def cannot(*, account, **arguments):
+        if account == broken:
+            raise LookupError("a refund that nobody can take in")
+        return record(account=account, **arguments)
+
+    monkeypatch.setattr(services, "record_seen", cannot)
+    for hour in range(12):
+        with clock.travel(timedelta(hours=hour)):
+            while reconcile_due(clock.now()):
+                pass
+
+    states = {run.account.slug: (run.state, run.last_error) for run in ReconciliationRun.objects.order_by("pk")}
+    assert states == {broken.slug: (RunState.FAILED, "LookupError"), "second": (RunState.DONE, "")}
+    assert Alert.objects.get(kind="reconcile_failed").account == broken
