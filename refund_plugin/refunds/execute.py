@@ -36,7 +36,7 @@ from refund_plugin.refunds.balances import has_open_dispute
 from refund_plugin.refunds.brake.queries import paused_stores
 from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
-from refund_plugin.refunds.outcomes import Call
+from refund_plugin.refunds.outcomes import STOPPING, Call
 from refund_plugin.refunds.states import DRIVEN, RefundState
 
 logger = logging.getLogger(__name__)
@@ -187,6 +187,8 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
     purpose = purpose_of(
         refund, now, replayable=gateway.capabilities.idempotency == "key", stopped=bool(why or refund.payment.unallocated_minor)
     )
+    if refund.needs_person in STOPPING:
+        why = why or refund.needs_person  # stopped while it was claimed
     if purpose == AttemptPurpose.SEND and why:
         # given back in the same statement: nobody claims what waits for a person, so nobody could finish this later
         given_back = {"state": RefundState.RESERVED, "lease_until": None}
@@ -269,6 +271,10 @@ def give_back(claims: Sequence[Claim], *, seconds: float) -> None:
                 When(state=RefundState.PROCESSING, maybe_executed=False, then=Value(RefundState.RESERVED.value)),
                 When(state=RefundState.PROCESSING, then=Value(RefundState.UNKNOWN.value)),
                 default=F("state"),
+            ),
+            waits_for=Case(
+                When(state=RefundState.PROCESSING, maybe_executed=False, needs_person__in=STOPPING, then=Value(WaitsFor.PERSON.value)),
+                default=F("waits_for"),
             ),
         )
 

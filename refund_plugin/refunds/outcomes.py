@@ -35,11 +35,14 @@ logger = logging.getLogger(__name__)
 
 GATEWAY = Actor(kind=ActorKind.GATEWAY, label="gateway")
 FACTS = frozenset({AnswerKind.PENDING, AnswerKind.SUCCEEDED, AnswerKind.FAILED, AnswerKind.CANCELED})
+UNSENT = (RefundState.RESERVED, RefundState.PROCESSING)
 PENDING_POLL_SECONDS = (10, 60, 600, 3600)
 CONTRADICTED_SECONDS = 3600.0  # until a person has looked, the gateway will hardly say anything else
 OVER_PAID = "more is gone from this payment than was captured"
 REVIVED = "a refund that had ended was paid after all, and this may be the same debt"
 ELSEWHERE = "something was refunded at the gateway meanwhile, and this may be the same money"
+STOPPING = (OVER_PAID, REVIVED, ELSEWHERE)  # reasons of `needs_person` for which nothing goes out until somebody has looked
+NOT_ENDED = "the gateway does not end the subscription: end it there, then the refund goes out"
 _EVENT_OF = {
     RefundState.UNKNOWN: events.REFUND_UNKNOWN,
     RefundState.PENDING: events.REFUND_PENDING,
@@ -141,6 +144,8 @@ def do_apply(
         refund.settled_at = None if after in HELD else (refund.settled_at if after == before else now)
         if after != before and after in _EVENT_OF:
             told.append(events.refund_event(_EVENT_OF[RefundState(after)], refund, actor, code=code, was=before))
+    if after == RefundState.RESERVED and refund.needs_person in STOPPING:
+        refund.waits_for = WaitsFor.PERSON  # it was claimed when it was to be stopped
     if (before, event) in FLAGS:
         refund.needs_person = f"could not be stopped: {code or event.value}"[:200]
     alarming = (before, event) in ALERTS and after != before
@@ -173,17 +178,28 @@ def _alert_kind(before: str, event: RefundEvent) -> str:
 def stop_unsent(balances: Balances, payment: Payment, *, why: str) -> None:
     """The gateway told of money that we did not expect: what was not sent on this locked payment waits for a person.
 
+    What a worker has claimed keeps the reason and is stopped before it is sent, or when it comes back unsent; what waits for the
+    end of its subscription goes on to a person after that.
+
     Args:
-        why: what staff read; they may let it go on (`manual.services.look_at_refund`).
+        why: one of `STOPPING`, which staff read; they may let it go on (`manual.services.look_at_refund`).
     """
-    stopped = {"waits_for": WaitsFor.PERSON, "needs_person": why}
-    unsent = Refund.objects.filter(payment=payment, state=RefundState.RESERVED).exclude(pk__in=list(balances.refunds))
-    locked = list(for_update(unsent.order_by("pk")).values_list("pk", flat=True))
-    Refund.objects.filter(pk__in=locked).update(**stopped)
+    others = Refund.objects.filter(payment=payment, state__in=UNSENT).exclude(pk__in=list(balances.refunds))
+    found = list(for_update(others.order_by("pk")))
+    for other in found:
+        _stop(other, why)
+        Refund.objects.filter(pk=other.pk).update(waits_for=other.waits_for, needs_person=other.needs_person)
     for other in balances.refunds.values():
-        if other.payment_id == payment.pk and other.state == RefundState.RESERVED:
-            other.waits_for, other.needs_person = WaitsFor.PERSON, why
+        if other.payment_id == payment.pk and other.state in UNSENT:
+            _stop(other, why)
             balances.touch(other)
+
+
+def _stop(refund: Refund, why: str) -> None:
+    if refund.state == RefundState.RESERVED:
+        ends = refund.waits_for == WaitsFor.SUBSCRIPTION or refund.needs_person == NOT_ENDED
+        refund.waits_for = WaitsFor.SUBSCRIPTION if ends else WaitsFor.PERSON
+    refund.needs_person = why
 
 
 class _Recorder:

@@ -13,8 +13,8 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest, WaitsFor
+from refund_plugin.refunds.outcomes import NOT_ENDED
 from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, Settlement
-from refund_plugin.refunds.subscriptions.services import NOT_ENDED
 
 STOPPED_BY_DISPUTE = "dispute"  # the failure code of such a refund
 TAKEN_BACK = "taken_back"  # the failure code of one that staff canceled before it was sent

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from refund_plugin import clock
 from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, WrongState
 from refund_plugin.events.models import Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
@@ -19,12 +20,13 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.allocate import allocate_external, suggest_allocation
 from refund_plugin.refunds.calls import drive_refunds
+from refund_plugin.refunds.execute import begin_attempts, claim_due, give_back
 from refund_plugin.refunds.externals import Seen, record_external, record_seen
 from refund_plugin.refunds.ledger.models import LedgerEntry
 from refund_plugin.refunds.ledger.verify import verify
 from refund_plugin.refunds.manual.services import look_at_refund
 from refund_plugin.refunds.models import Alert, Refund, WaitsFor
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.outcomes import ELSEWHERE, Told, record_answer, record_answers
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.states import RefundState
@@ -328,6 +330,61 @@ def test_what_is_not_sent_waits_when_a_part_was_refunded_elsewhere_and_goes_on_w
     look_at_refund(refund_id=refund.pk, by=CLERK, note="Another line.", now=NOW)
     drive_refunds()
     assert only_refund(request).state == RefundState.SUCCEEDED
+
+
+class TestWhatIsClaimedWhenMoneyGoesOutPastUs:
+    """A worker holds it, or its call comes back unsent: it waits for a person, as if nobody had claimed it."""
+
+    @pytest.fixture
+    def asked(self, policy, gateway):
+        purchase = make_purchase(lines=[EBOOK, LICENCE])
+        return ask(purchase, {purchase.lines.get(sku=EBOOK.sku): 1})
+
+    def refund_elsewhere(self, asked):
+        seen = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_elsewhere", amount=Money(1820, "EUR"))
+        record_external(payment_id=only_refund(asked).payment_id, answer=seen, told_at=NOW, now=NOW)
+
+    def check_it_waits(self, asked, gateway):
+        refund = only_refund(asked)
+        assert (refund.state, refund.waits_for, refund.needs_person) == (RefundState.RESERVED, WaitsFor.PERSON, ELSEWHERE)
+        assert refund.lease_until is None and drive_refunds() == 0 and not gateway.sent
+
+    def test_before_the_call(self, asked, gateway):
+        claims = claim_due(batch=1)
+        self.refund_elsewhere(asked)
+        assert only_refund(asked).waits_for == WaitsFor.NOTHING  # its worker finishes with it first
+
+        assert begin_attempts(claims) == []
+
+        self.check_it_waits(asked, gateway)
+
+    def test_and_is_given_back(self, asked, gateway):
+        claims = claim_due(batch=1)
+        self.refund_elsewhere(asked)
+
+        give_back(claims, seconds=0)
+
+        self.check_it_waits(asked, gateway)
+
+    @pytest.mark.parametrize("kind", [AnswerKind.NOT_EXECUTED, None], ids=["refused", "not listed"])
+    def test_and_its_call_sends_nothing(self, asked, gateway, kind):
+        Refund.objects.update(list_first=kind is None)
+        [started] = begin_attempts(claim_due(batch=1))
+        self.refund_elsewhere(asked)
+
+        answer = GatewayAnswer(kind=kind, code="rate_limit") if kind else None
+        record_answers([Told(started.refund_id, answer, started.call)], now=NOW)
+
+        self.check_it_waits(asked, gateway)
+
+    def test_and_the_worker_dies(self, asked, gateway):
+        claim_due(batch=1)
+        self.refund_elsewhere(asked)
+
+        with clock.travel(timedelta(hours=1)):
+            assert drive_refunds() == 0
+
+        self.check_it_waits(asked, gateway)
 
 
 def test_a_refund_that_was_paid_after_all_stops_its_successor(policy, gateway):

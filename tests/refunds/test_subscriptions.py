@@ -20,15 +20,17 @@ from refund_plugin.orders.data import LineData, PaymentData, PurchaseData
 from refund_plugin.orders.models import Purchase
 from refund_plugin.orders.services import record_purchase
 from refund_plugin.refunds.calls import drive_refunds
+from refund_plugin.refunds.externals import record_external
+from refund_plugin.refunds.manual.services import look_at_refund
 from refund_plugin.refunds.models import Alert, Refund, RefundRequest
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.outcomes import ELSEWHERE, NOT_ENDED, record_answer
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.subscriptions.invoice_notes import record_notes
 from refund_plugin.refunds.subscriptions.models import EndState, InvoiceNote, SubscriptionEnd
 from refund_plugin.refunds.subscriptions.renewals import refund_renewals
-from refund_plugin.refunds.subscriptions.services import NOT_ENDED, confirm_ended, drive_ends
+from refund_plugin.refunds.subscriptions.services import confirm_ended, drive_ends
 from refund_plugin.refunds.sweep import sweep_once
 from refund_plugin.rules import MoneyBack, ProRated, Selector
 from refund_plugin.stores.services import ensure_default_store
@@ -233,6 +235,63 @@ def test_a_subscription_that_cannot_be_ended_waits_for_a_person_who_ends_it(
     assert (alert.kind, "No such subscription" in alert.why) == ("subscription_not_ended", True)
 
     assert confirm_ended(account=default_account(), subscription_id="sub_1", now=NOW)
+    drive_refunds()
+    assert only_refund(request).state == "succeeded"
+
+
+def refund_elsewhere(request: RefundRequest) -> None:
+    answer = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_elsewhere", amount=Money(100, "EUR"))
+    record_external(payment_id=only_refund(request).payment_id, answer=answer, told_at=NOW, now=NOW)
+
+
+def look(request: RefundRequest) -> Refund:
+    return look_at_refund(refund_id=only_refund(request).pk, by=CLERK, note="That was something else.", now=NOW)
+
+
+def test_what_is_stopped_while_its_subscription_ends_waits_for_the_end_first_and_then_for_a_person(gateway: MemoryGateway) -> None:
+    request = ask(buy(gateway))
+    refund_elsewhere(request)
+    refund = only_refund(request)
+    assert (refund.waits_for, refund.needs_person) == ("subscription", ELSEWHERE)
+
+    drive_ends(NOW)
+    drive_refunds()
+    refund = only_refund(request)
+    assert is_ended(gateway) and gateway.sent == []
+    assert (refund.state, refund.waits_for, refund.needs_person, refund.lease_until) == ("reserved", "person", ELSEWHERE, None)
+
+    look(request)
+    drive_refunds()
+    assert only_refund(request).state == "succeeded"
+
+
+def test_somebody_who_looks_before_the_subscription_has_ended_does_not_let_the_refund_overtake_the_end(gateway: MemoryGateway) -> None:
+    request = ask(buy(gateway))
+    refund_elsewhere(request)
+    look(request)
+    drive_refunds()
+    assert (only_refund(request).waits_for, gateway.sent) == ("subscription", [])
+
+    drive_ends(NOW)
+    drive_refunds()
+    assert is_ended(gateway) and only_refund(request).state == "succeeded"
+
+
+@pytest.mark.parametrize("refused_first", [True, False])
+def test_what_is_stopped_and_cannot_be_ended_keeps_both_reasons(
+    gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch, refused_first: bool
+) -> None:
+    answer_with(monkeypatch, gateway, "end_subscription", REFUSAL)
+    request = ask(buy(gateway))
+    steps = [lambda: drive_ends(NOW), lambda: refund_elsewhere(request)]
+    for step in steps if refused_first else reversed(steps):
+        step()
+    assert only_refund(request).needs_person == ELSEWHERE
+
+    refund = look(request)
+    drive_refunds()
+    assert (refund.waits_for, refund.needs_person, refund.lease_until, gateway.sent) == ("person", NOT_ENDED, None, [])
+    confirm_ended(account=default_account(), subscription_id="sub_1", now=NOW)
     drive_refunds()
     assert only_refund(request).state == "succeeded"
 

@@ -11,12 +11,12 @@ from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest, WaitsFor
-from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.outcomes import NOT_ENDED, record_answer
 from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.review import ask_for_evidence, decline_request
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.subscriptions.models import SubscriptionEnd
-from refund_plugin.refunds.subscriptions.services import NOT_ENDED, confirm_ended
+from refund_plugin.refunds.subscriptions.services import confirm_ended
 from refund_plugin.refunds.timeline import NEXT_STEPS, STAFF_NEXT_STEPS, Timeline, timeline
 from tests.factories import EBOOK, NOW, SALE, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund

@@ -26,10 +26,10 @@ from refund_plugin.refunds.checks import MAX_MESSAGE, check_reason, check_text
 from refund_plugin.refunds.execute import why_stopped
 from refund_plugin.refunds.locks import lock_refund
 from refund_plugin.refunds.models import Alert, Operation, Refund, RefundOrigin, WaitsFor
-from refund_plugin.refunds.outcomes import do_apply
+from refund_plugin.refunds.outcomes import NOT_ENDED, do_apply
 from refund_plugin.refunds.retry import RESTORED, do_supersede, live_total
 from refund_plugin.refunds.states import OVER, RefundEvent, RefundState
-from refund_plugin.refunds.subscriptions.services import NOT_ENDED
+from refund_plugin.refunds.subscriptions.services import is_refused
 
 Method = Literal["bank", "store_credit", "other"]
 MAX_REFERENCE = 140  # what a SEPA transfer carries (EPC rulebook, remittance information)
@@ -145,6 +145,8 @@ def look_at_refund(*, refund_id: UUID, by: Actor, note: str, now: datetime) -> R
         if waits:
             refund.waits_for = WaitsFor.NOTHING
             doorbell.ring(events.DRIVE)
+        elif refund.waits_for == WaitsFor.SUBSCRIPTION and is_refused(refund.payment):
+            refund.waits_for, refund.needs_person = WaitsFor.PERSON, NOT_ENDED
         refund.save(update_fields=["needs_person", "waits_for"])
         for alert in Alert.objects.filter(refund=refund, looked_at__isnull=True).order_by("pk"):
             look_at(alert_id=alert.pk, by=by, note=note, now=now)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from refund_plugin import clock
@@ -30,6 +30,7 @@ from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Decision, Operation, Refund, WaitsFor
+from refund_plugin.refunds.outcomes import NOT_ENDED, STOPPING
 from refund_plugin.refunds.reserve import LineGrant
 from refund_plugin.refunds.states import GONE, HELD, RefundState
 from refund_plugin.refunds.subscriptions.models import EndState, InvoiceNote, SubscriptionEnd
@@ -42,7 +43,6 @@ RETRY_SECONDS = (2, 10, 60, 300, 900)
 ATTEMPTS_FOR_ALERT = 6
 BATCH = 100
 RACES = 5
-NOT_ENDED = "the gateway does not end the subscription: end it there, then the refund goes out"
 
 
 def do_follow(refunds: Sequence[Refund], grants: Sequence[LineGrant], decision: Decision, *, now: datetime) -> None:
@@ -182,7 +182,14 @@ def _do_confirm(end: SubscriptionEnd, *, now: datetime) -> None:
     end.save(update_fields=["state", "ended_at", "lease_until", "last_error"])
     held = _waiting(end).filter(state=RefundState.RESERVED)
     record(*(events.refund_event(events.SUBSCRIPTION_ENDED, refund, SYSTEM) for refund in held), now=now)
-    _waiting(end).update(waits_for=WaitsFor.NOTHING, needs_person="", due_at=Now(), lease_until=None)
+    # what was stopped meanwhile waits for a person now: the end is not what it lacks any more
+    stopped = Q(needs_person__in=STOPPING)
+    _waiting(end).update(
+        waits_for=Case(When(stopped, then=Value(WaitsFor.PERSON.value)), default=Value(WaitsFor.NOTHING.value)),
+        needs_person=Case(When(stopped, then=F("needs_person")), default=Value("")),
+        due_at=Now(),
+        lease_until=None,
+    )
     doorbell.ring(events.DRIVE)
 
 
@@ -193,9 +200,10 @@ def _do_note_failure(end: SubscriptionEnd, answer: GatewayAnswer, *, now: dateti
     refused = answer.kind == AnswerKind.DEFINITIVE_NO
     if refused:
         end.state = EndState.REFUSED
-    _waiting(end).filter(state=RefundState.RESERVED).update(
-        lease_until=None, **({"waits_for": WaitsFor.PERSON, "needs_person": NOT_ENDED} if refused else {})
-    )
+    held = _waiting(end).filter(state=RefundState.RESERVED)
+    held.update(lease_until=None)
+    if refused:
+        held.exclude(needs_person__in=STOPPING).update(waits_for=WaitsFor.PERSON, needs_person=NOT_ENDED)
     end.save(update_fields=["state", "last_error", "lease_until", "due_at"])
     if refused or end.attempts >= ATTEMPTS_FOR_ALERT:
         purchase = end.payment.purchase
@@ -208,6 +216,13 @@ def _do_note_failure(end: SubscriptionEnd, answer: GatewayAnswer, *, now: dateti
             account=end.account,
             now=now,
         )
+
+
+def is_refused(payment: Payment) -> bool:
+    """Tell whether the gateway would not end a payment's subscription, and nobody has tried or confirmed since."""
+    ends = SubscriptionEnd.objects.filter(account=payment.account_id, subscription_id=payment.subscription_id)
+    refused = ends.filter(state=EndState.REFUSED).exists()
+    return bool(payment.subscription_id) and refused and not ends.filter(state__in=[EndState.WANTED, EndState.ENDED]).exists()
 
 
 def confirm_ended(*, account: GatewayAccount, subscription_id: str, now: datetime) -> bool:
