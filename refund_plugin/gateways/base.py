@@ -85,9 +85,8 @@ class Gateway(ABC):
         Returns:
             DEFINITIVE_NO with code `burning.KEY_BURNT`: the key can never pay. MAYBE_EXECUTED with `KEY_KNOWN`: the gateway
             knows the key with the command's own parameters, so the original may have run; with `KEY_IN_USE`: it is running
-            now; with `KEY_NOT_BURNT`: the refusal was not kept under the key. Others as for `refund`, never another "no".
-        Raises:
-            ValueError: `captured` is in another currency than the command or below its amount, so it cannot be true.
+            now; with `KEY_NOT_BURNT`: the refusal was not kept under the key; with `KEY_NOT_BURNABLE`: `captured` is in another
+            currency than the command or below its amount, so it cannot be true. Others as for `refund`, never another "no".
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ KEY_BURNT = "key_burnt"
 KEY_KNOWN = "key_known"
 KEY_IN_USE = "key_in_use"
 KEY_NOT_BURNT = "key_not_burnt"
+KEY_NOT_BURNABLE = "key_not_burnable"
 
 _CODES = {"idempotency_error": KEY_KNOWN, "idempotency_key_in_use": KEY_IN_USE}
 
@@ -31,12 +32,14 @@ def burn_key(
         told: what the gateway says was authorised or captured: a figure of ours that is too low must not pay.
         step: in minor units, of which the gateway wants multiples.
         send: one call that refunds.
-    Raises:
-        ValueError: `captured` is in another currency than the command or below its amount, so it cannot be true.
+    Returns:
+        Also MAYBE_EXECUTED with `KEY_NOT_BURNABLE`, and nothing is sent, when `captured` is in another currency than the command
+        or below its amount, so that it cannot be true.
     """
     currency = command.amount.currency
     if captured.currency != currency or captured.minor < command.amount.minor:
-        raise ValueError(f"a payment of {captured} cannot have had a refund of {command.amount}")
+        why = f"a payment of {captured} cannot have had a refund of {command.amount}"
+        return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=KEY_NOT_BURNABLE, message=why)
     if told.currency != currency:
         return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=KEY_NOT_BURNT, message=f"the payment is in {told.currency}")
     highest = max(captured.minor, told.minor)

@@ -18,8 +18,9 @@ from refund_plugin.refunds.states import RefundState
 
 KEY_BURNT = "key_burnt"
 KEY_KNOWN = "key_known"
-# the key is useless; or it cannot be burnt, because the gateway keeps no refusals or knows no such payment: its "no" has to do
-BURNT_OR_NEVER = frozenset({KEY_BURNT, "key_not_burnt", "resource_missing", "adapter_error"})
+# the key cannot be burnt, because the gateway keeps no refusals or our figures cannot be true: its "no" has to do, with two listings
+NEVER_BURNT = frozenset({"key_not_burnt", "key_not_burnable"})
+MISSING = "resource_missing"  # no such payment: perhaps the key of another account was set, so it says nothing about a refund
 BETWEEN_LISTINGS = timedelta(minutes=10)
 # how long a listing may be relied on: a day later, a late sender may have paid and the gateway have forgotten the key of it
 FRESH = timedelta(minutes=10)
@@ -40,7 +41,8 @@ def purpose_of(refund: Refund, now: datetime, *, replayable: bool = True, stoppe
         return AttemptPurpose.RETRIEVE if refund.gateway_refund_id else AttemptPurpose.LIST
     young = _age(refund, now) < timedelta(hours=settings().key_replay_hours)
     if refund.state == RefundState.UNKNOWN:
-        if refund.failure_code and refund.key_known_at is None and young:  # an old key is burnt only once the listings were read
+        # an old key, or one that cannot be burnt, only once the listings were read
+        if refund.failure_code and refund.key_known_at is None and young and not refund.stored_error:
             return AttemptPurpose.BURN
         known = is_key_known(refund, now)
         if replayable and not refund.stored_error and (known or (young and not stopped)):
@@ -61,6 +63,11 @@ def wants_burning(refund: Refund, answer: GatewayAnswer) -> bool:
     return refund.state == RefundState.UNKNOWN and not answer.idempotent_replayed and refund.key_known_at is None
 
 
+def is_lost(refund: Refund, answer: GatewayAnswer) -> bool:
+    """Tell whether the gateway does not know the payment of a refund that it may have made: no end, but a case for a person."""
+    return answer.code == MISSING and refund.state == RefundState.UNKNOWN and not answer.idempotent_replayed
+
+
 def is_key_known(refund: Refund, now: datetime) -> bool:
     """Tell whether the gateway has shown that it knows the key, and surely still does."""
     shown = refund.key_known_at is not None or refund.stored_error
@@ -76,7 +83,7 @@ def absent_twice(refund: Refund) -> bool:
 
 def is_proven_by_stored_error(refund: Refund, now: datetime) -> bool:
     """Tell whether the gateway keeps an error under the key, of a refund that it lists nowhere: nothing can come of the key."""
-    return refund.stored_error and absent_twice(refund) and is_key_known(refund, now)
+    return refund.stored_error and not refund.failure_code and absent_twice(refund) and is_key_known(refund, now)
 
 
 def _age(refund: Refund, now: datetime) -> timedelta:

@@ -278,6 +278,9 @@ class _Recorder:
     def _apply_silence(self, refund: Refund, answer: GatewayAnswer, call: Call) -> None:
         if answer.hold:
             hold_account(refund.account, reason=answer.message or answer.code)
+        is_lost = absence.is_lost(refund, answer)
+        if is_lost:
+            self._alert_lost(refund)
         sent = call.purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY)
         if answer.kind == AnswerKind.MAYBE_EXECUTED and sent:
             refund.maybe_executed = True
@@ -287,6 +290,8 @@ class _Recorder:
             event = RefundEvent.NOT_EXECUTED  # nobody could look, and looking sends nothing
         elif call.purpose == AttemptPurpose.BURN:
             event = self._event_of_burning(refund, answer)
+        elif event == RefundEvent.DEFINITIVE_NO and is_lost:
+            event = RefundEvent.MAYBE_EXECUTED
         elif event == RefundEvent.DEFINITIVE_NO and absence.wants_burning(refund, answer):
             refund.failure_code, refund.failure_message = (answer.code or event.value)[:80], answer.message[:500]
             event = RefundEvent.MAYBE_EXECUTED
@@ -298,11 +303,27 @@ class _Recorder:
         elif event is not None:
             do_apply(self._balances, refund, event, actor=GATEWAY, now=self._now, code=answer.code, message=answer.message)
 
+    def _alert_lost(self, refund: Refund) -> None:
+        why = f"{refund.amount} may have been sent, and the gateway does not know the payment: is the account's key the right one?"
+        raise_alert(
+            kind="refund_contradiction",
+            key=f"refund:{refund.pk}:{absence.MISSING}",
+            why=why,
+            store_id=refund.store_id,
+            refund=refund,
+            payment=refund.payment,
+            now=self._now,
+        )
+
     def _event_of_burning(self, refund: Refund, answer: GatewayAnswer) -> RefundEvent | None:
         if answer.code == absence.KEY_KNOWN:
             refund.key_known_at = self._database_now
         if refund.failure_code:  # the gateway said "no" already
-            return RefundEvent.DEFINITIVE_NO if answer.code in absence.BURNT_OR_NEVER else None
+            never = answer.code in absence.NEVER_BURNT
+            # what is kept under such a key tells nothing: its listings are read before the "no" is believed
+            refund.stored_error = never
+            stands = answer.code == absence.KEY_BURNT or (never and absence.absent_twice(refund))
+            return RefundEvent.DEFINITIVE_NO if stands else None
         return RefundEvent.PROVEN_ABSENT if answer.code == absence.KEY_BURNT else None
 
     def _prove_absent(self, refund: Refund, *, message: str = "") -> None:

@@ -12,7 +12,7 @@ from refund_plugin.money import Money
 from refund_plugin.refunds import absence, states
 from refund_plugin.refunds.calls import call_gateway, drive_refunds
 from refund_plugin.refunds.execute import Started, begin_attempts, claim_due, load_command
-from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.models import Alert, Refund
 from refund_plugin.refunds.outcomes import Told, record_answer, record_answers
 from refund_plugin.refunds.states import RefundEvent, RefundState
 from tests.factories import NOW, make_purchase
@@ -96,16 +96,74 @@ def test_a_no_that_the_gateway_keeps_under_the_key_is_read_from_there(gateway, r
     assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "replay", "burn", "replay"]
 
 
+NO = GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="charge_disputed")
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("code", ["resource_missing", "key_not_burnt"])
-def test_a_no_stands_where_the_key_can_never_be_burnt(gateway, request_, monkeypatch, code):
+@pytest.mark.parametrize("code", ["key_not_burnt", "key_not_burnable"])
+def test_a_no_to_a_key_that_can_never_be_burnt_stands_once_two_listings_do_not_have_it(gateway, request_, monkeypatch, code):
     gateway.script("timeout_before_commit")
     drive_refunds()
-    monkeypatch.setattr(gateway, "refund", lambda command: GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, code="charge_disputed"))
+    monkeypatch.setattr(gateway, "refund", lambda command: NO)
     monkeypatch.setattr(gateway, "burn", lambda command, captured: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code=code))
+    for minutes in (5, 10, 21):
+        with clock.travel(timedelta(minutes=minutes)):
+            assert only_refund(request_).state == RefundState.UNKNOWN
+            drive_refunds()
+
+    refund = only_refund(request_)
+    assert list(refund.attempts.values_list("purpose", flat=True)) == ["send", "replay", "burn", "list", "list", "burn"]
+    assert (refund.state, refund.failure_code) == (RefundState.FAILED, "charge_disputed")
+    assert not Refund.objects.filter(supersedes=refund).exists()
+
+
+@pytest.mark.django_db
+def test_what_was_paid_late_under_a_key_that_cannot_be_burnt_is_found(gateway, request_, monkeypatch):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    monkeypatch.setattr(gateway, "refund", lambda command: NO)
+    not_burnt = GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="key_not_burnt")
+    monkeypatch.setattr(gateway, "burn", lambda command, captured: not_burnt)
+    for minutes in (5, 10):
+        with clock.travel(timedelta(minutes=minutes)):
+            drive_refunds()
+
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("told_no", [True, False], ids=["while its key is burnt", "while it is sent again"])
+def test_a_payment_that_the_gateway_does_not_know_ends_nothing_that_may_have_been_sent(gateway, request_, monkeypatch, told_no):
+    """As when the key of another account was set for a while."""
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+    missing = {"code": "resource_missing", "message": "No such payment"}
+    with monkeypatch.context() as patched, clock.travel(timedelta(minutes=5)):
+        patched.setattr(gateway, "refund", lambda command: NO if told_no else GatewayAnswer(kind=AnswerKind.DEFINITIVE_NO, **missing))
+        patched.setattr(gateway, "burn", lambda command, captured: GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, **missing))
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.UNKNOWN
+    assert "does not know the payment" in Alert.objects.get(kind="refund_contradiction").why
+
+    with clock.travel(timedelta(hours=1)):
+        drive_refunds()
+    assert only_refund(request_).state == RefundState.SUCCEEDED and len(gateway.sent) == 1
+
+
+@pytest.mark.django_db
+def test_an_adapter_that_breaks_while_it_burns_a_key_ends_nothing(gateway, request_, monkeypatch):
+    gateway.script("timeout_after_commit")
+    drive_refunds()
+
+    def break_down(command, captured):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(gateway, "refund", lambda command: NO)
+    monkeypatch.setattr(gateway, "burn", break_down)
     with clock.travel(timedelta(minutes=5)):
         drive_refunds()
-    assert (only_refund(request_).state, only_refund(request_).failure_code) == (RefundState.FAILED, "charge_disputed")
+
+    assert only_refund(request_).state == RefundState.UNKNOWN
 
 
 @pytest.mark.django_db
