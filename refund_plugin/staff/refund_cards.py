@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action
-from refund_plugin.refunds.manual.services import why_not_by_hand
+from refund_plugin.refunds.manual.services import why_not_by_hand, why_not_proven
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.states import OVER, RefundState
@@ -24,7 +24,7 @@ class RefundCard:
     Attributes:
         retry: this person may send it again.
         verbs: what else this person may do with it.
-        problem: why nobody may pay it by hand now, where somebody might want to; "" elsewhere.
+        problem: why nobody may pay it by hand, or go on with that, where somebody might want to; "" elsewhere.
         proof: how it was paid by hand, as label and value.
     """
 
@@ -44,7 +44,7 @@ def refund_card(refund: Refund, user: Any) -> RefundCard:
         name=unbroken(payment_name(refund.payment, for_staff=True)),
         retry=may_retry(refund) and may(user, Action.APPROVE),
         verbs=[verb for verb in REFUND_VERBS if may(user, verb.action) and verb.fits(refund)],
-        problem=why_not_by_hand(refund) if stuck and may(user, Action.PAY_BY_HAND) else "",
+        problem=(why_not_by_hand(refund) if stuck else why_not_proven(refund)) if may(user, Action.PAY_BY_HAND) else "",
         proof=_proof(refund),
     )
 

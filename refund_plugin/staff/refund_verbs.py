@@ -195,7 +195,7 @@ REFUND_VERBS = (
         intro=_("Say how it was paid, after it was. The refund is finished then, and the payment provider never pays it."),
         done=_("%(amount)s is recorded as paid."),
         form_class=ProofForm,
-        fits=lambda refund: refund.state == RefundState.MANUAL_CLAIMED,
+        fits=lambda refund: refund.state == RefundState.MANUAL_CLAIMED and not services.why_not_proven(refund),
         do=_prove,
     ),
     RefundVerb(

@@ -80,7 +80,7 @@ class Command(BaseCommand):
         asked_at = clock.database_now()
         while True:
             run = start_run(account=account, since=since, started_by="refunds_reconcile")
-            if since is None or (run.since == since and run.started_at >= asked_at):
+            if since is None or (run.since <= since and run.started_at >= asked_at):
                 return run
             if no_wait:
                 raise CommandError(f"{account.slug}: run {run.pk} is under way and reads something else. Try again when it is done.")

@@ -70,12 +70,12 @@ def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, pa
         now: UTC.
     Raises:
         NotFound, NotAllowed: see `check_may`; or a colleague claimed it.
-        WrongState: it is not claimed.
+        WrongState: it is not claimed; or the machine may have paid it before a backup was restored, see `why_not_proven`.
         Required, InvalidInput: no reference, an unknown method, a day that cannot be, or a text that cannot be stored.
     """
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
-        _check_claimed_by(refund, by)
+        check_may_prove(refund=refund, by=by)
         check_proof(method=method, reference=reference, paid_on=paid_on, note=note, now=now, purchase=refund.payment.purchase)
         refund.proof = {
             "method": method,
@@ -182,6 +182,14 @@ def check_may_prove(*, refund: Refund, by: Actor) -> None:
     """
     _check_authority(refund, by, Action.PAY_BY_HAND)
     _check_claimed_by(refund, by)
+    problem = why_not_proven(refund)
+    if problem:
+        raise WrongState(problem)
+
+
+def why_not_proven(refund: Refund) -> str:
+    """Return why a claimed refund must not be paid now; "" when it may. After the backup, the claim may have gone to the machine."""
+    return str(RESTORED) if refund.state == RefundState.MANUAL_CLAIMED and refund.list_first else ""
 
 
 def check_proof(*, method: str, reference: str, paid_on: date, note: str, now: datetime, purchase: Purchase) -> None:

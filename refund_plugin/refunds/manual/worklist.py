@@ -113,7 +113,7 @@ def export(*, by: Actor, claim: bool, now: datetime, on_progress: Callable[[int]
     yield list(COLUMNS)
     claims = 0
     for count, refund in enumerate(waiting(store_id=by.store_id), start=1):
-        problem = ""
+        problem = services.why_not_proven(refund)
         if claim and refund.state == RefundState.MANUAL_CLAIMED and refund.claimed_by_id != by.id:
             continue
         if claim and refund.state != RefundState.MANUAL_CLAIMED:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Min, Q, QuerySet
 
 from refund_plugin import clock
 from refund_plugin.conf import settings
@@ -44,11 +44,15 @@ def start_run(*, account: GatewayAccount, since: datetime | None = None, started
     """Start to compare, unless a run of this account is under way; that one is returned then.
 
     Args:
-        since: UTC; `RECONCILE_DAYS` before now when omitted.
+        since: UTC; `RECONCILE_DAYS` before now when omitted. Earlier where refunds wait after a restore: the listing must hold
+            whatever was made in their place.
         started_by: a name for people; empty for the schedule.
     """
     now = clock.database_now()  # compared with when listings showed a refund, which is told by this clock
     since = since or now - timedelta(days=settings().reconcile_days)
+    oldest = _looked_up(account).aggregate(oldest=Min("reserved_at"))["oldest"]
+    if oldest is not None:
+        since = min(since, oldest - MARGIN)
     try:
         with transaction.atomic():
             return ReconciliationRun.objects.create(account=account, since=since, started_by=started_by[:200], started_at=now)
@@ -261,11 +265,15 @@ def _finish(run: ReconciliationRun, *, now: datetime) -> None:
     Finding.objects.filter(account=run.account, resolved_at__isnull=True).exclude(run=run).filter(
         Q(refund__isnull=True) | Q(refund__first_sent_at__gt=run.since) | Q(refund__first_sent_at__isnull=True)
     ).update(resolved_at=now)
-    # after a restore: the whole listing was recorded, so nothing that the backup does not know stands in for these
-    looked_up = Refund.objects.filter(account=run.account, list_first=True)
-    still = (RefundState.RESERVED, RefundState.PROCESSING, RefundState.UNKNOWN, RefundState.MANUAL_CLAIMED)
-    looked_up.exclude(state__in=still).update(list_first=False)
+    # after a restore: all that was made since they were was recorded, so nothing that the backup does not know stands in for these
+    _looked_up(run.account).filter(reserved_at__gte=run.since).update(list_first=False)
     run.state, run.finished_at = RunState.DONE, now
+
+
+def _looked_up(account: GatewayAccount) -> QuerySet[Refund]:
+    """Return what waits for a comparison after a restore; the others are each looked up by the worker that sends them."""
+    by_itself = (RefundState.RESERVED, RefundState.PROCESSING, RefundState.UNKNOWN)
+    return Refund.objects.filter(account=account, list_first=True).exclude(state__in=by_itself)
 
 
 def _note_failure(run: ReconciliationRun, code: str, *, now: datetime) -> None:

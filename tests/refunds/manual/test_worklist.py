@@ -311,6 +311,35 @@ def test_after_a_restore_no_successor_follows_by_itself_what_is_absent(refunds, 
     assert states() == {RefundState.FAILED} and Refund.objects.count() == 3 and not gateway.sent
 
 
+def test_after_a_restore_a_comparison_that_does_not_reach_back_lifts_nothing(refunds, gateway):
+    failed = refunds[0]
+    record_answer(refund_id=failed.pk, answer=GatewayAnswer(kind=AnswerKind.FAILED, gateway_refund_id="re_1"), now=NOW)
+    short = start_run(account=default_account())
+    Refund.objects.filter(pk=failed.pk).update(reserved_at=clock.database_now() - timedelta(days=60), list_first=True)
+    while advance_run(short.pk, now=clock.now()):
+        pass
+    assert Refund.objects.get(pk=failed.pk).list_first
+
+    compare()  # reaches back as far as is needed
+    assert not Refund.objects.get(pk=failed.pk).list_first
+
+
+def test_after_a_restore_a_claim_of_the_backup_is_proven_only_when_the_provider_has_told(refunds, gateway):
+    claimed = claim_by_hand(refund_id=refunds[0].pk, by=CLERK, now=NOW)
+    list_before_sending()
+
+    [row] = listed()
+    assert "restored from a backup" in row["problem"]
+    told = {"refund_id": claimed.pk, "by": CLERK, "method": "bank", "reference": "T-1", "paid_on": NOW.date(), "now": NOW}
+    with pytest.raises(WrongState, match="restored from a backup"):
+        give_proof(**told)
+    assert "restored from a backup" in check_list(filled([row]), by=CLERK, now=NOW).problems[0].why
+
+    compare()
+    [row] = listed()
+    assert row["problem"] == "" and give_proof(**told).state == RefundState.MANUAL_PAID
+
+
 def test_after_a_restore_a_successor_that_the_backup_does_not_know_is_not_paid_again(refunds, gateway):
     lost = refunds[0]
     Refund.objects.exclude(pk=lost.pk).update(waits_for=WaitsFor.PERSON)
