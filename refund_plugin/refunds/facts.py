@@ -7,7 +7,7 @@ from datetime import datetime
 
 from refund_plugin.orders.data import Usage
 from refund_plugin.orders.models import Purchase, PurchaseLine
-from refund_plugin.rules import LineFacts
+from refund_plugin.rules import LineFacts, read_sources
 
 
 def gather_facts(
@@ -51,4 +51,5 @@ def _facts(purchase: Purchase, line: PurchaseLine, usage: Usage, asked: int, now
         share_viewed_percent=usage.share_viewed_percent,
         activations=usage.activations,
         last_access_at=usage.last_access_at,
+        extra=read_sources(line),
     )

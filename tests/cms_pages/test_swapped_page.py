@@ -24,7 +24,7 @@ def test_a_site_with_its_own_page_model_publishes_policies(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert "the swapped host works" in done.stdout, done.stderr

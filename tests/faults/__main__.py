@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 import time
@@ -37,6 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     size = Size.SHORT if options.short else Size.FULL
     started = time.monotonic()
+    logging.getLogger("refund_plugin").setLevel(logging.CRITICAL)  # what we provoke is no news; processes log to files of their own
     with World(migrations=not options.no_migrations, keep_logs=options.keep_logs, defect=options.defect) as world:
         from tests.faults.table import rows
 
