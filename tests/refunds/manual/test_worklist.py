@@ -17,6 +17,7 @@ from refund_plugin.errors import InvalidInput, WrongState
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.gateways.services import default_account
 from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.ledger.journal import as_csv
 from refund_plugin.refunds.manual import worklist
@@ -367,7 +368,9 @@ def test_what_is_absent_has_no_successor_by_itself_while_other_money_is_not_assi
     lost = refunds[0]
     gateway.script(*["timeout_before_commit"] * 3)
     drive_refunds()
-    gateway.refund_externally(lost.payment.gateway_payment_id, Money(1, "EUR"))
+    Payment.objects.filter(pk=lost.payment_id).update(captured_minor=4000)  # enough for both
+    gateway.add_payment(lost.payment.gateway_payment_id, Money(4000, "EUR"))
+    gateway.refund_externally(lost.payment.gateway_payment_id, lost.amount)
     compare()
     for minutes in (0, 11, 22):
         with clock.travel(timedelta(hours=21, minutes=minutes)):
