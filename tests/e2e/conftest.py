@@ -44,10 +44,14 @@ def base_url(running_demo: DemoProcess) -> str:
 
 
 @pytest.fixture
-def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
-    """Look from one place, without animations that a picture would catch half-way."""
+def browser_context_args(browser_context_args: dict[str, Any], base_url: str | None) -> dict[str, Any]:
+    """Look from one place, without animations that a picture would catch half-way.
+
+    The address is given again, because files have different ones and Playwright's plug-in keeps that of the first for the run.
+    """
     return {
         **browser_context_args,
+        "base_url": base_url,
         "viewport": WIDE,
         "locale": "en-US",
         "timezone_id": "Europe/Berlin",

@@ -55,7 +55,7 @@ PAGES = {
     "money": "Compare now",
     "case-refunded": "",
     "case-ending": "",
-    "case-stopped": "Pay by hand",
+    "case-stopped": "I have looked",
     "correct-use": "It does not count",
     "pay-by-hand": "I pay it by hand",
     "track-refunded": "",
