@@ -34,8 +34,9 @@ from refund_plugin.rules.explanation import (
     explain_line,
 )
 from refund_plugin.rules.facts import LineFacts, Reading
+from refund_plugin.rules.findings import Finding
 from refund_plugin.rules.language import Language
-from refund_plugin.rules.linting import Finding, lint
+from refund_plugin.rules.linting import MAX_CLAUSES, about_sales, lint
 from refund_plugin.rules.pro_rated import ProRated
 from refund_plugin.rules.registered import (
     FactRule,
@@ -59,6 +60,7 @@ from refund_plugin.rules.verdicts import (
 
 __all__ = [
     "EVERYTHING",
+    "MAX_CLAUSES",
     "ApprovingClause",
     "Clause",
     "ClauseText",
@@ -89,6 +91,7 @@ __all__ = [
     "StatutoryWithdrawal",
     "UnknownClause",
     "UnusedOnly",
+    "about_sales",
     "clause_as_json",
     "clause_from_json",
     "clause_kinds",

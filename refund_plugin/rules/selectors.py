@@ -72,5 +72,21 @@ class Selector:
             and (not self.nature or self.nature == other.nature)
         )
 
+    def meets(self, other: Selector) -> bool:
+        """Tell whether a line may be selected by both; of categories and tags it may have several, so they never part two."""
+        single = (
+            (self.product_types, other.product_types),
+            (self.skus, other.skus),
+            (self.channels, other.channels),
+            (self.countries, other.countries),
+        )
+        lowest = [price for price in (self.price_from_minor, other.price_from_minor) if price is not None]
+        highest = [price for price in (self.price_to_minor, other.price_to_minor) if price is not None]
+        return (
+            all(not mine or not theirs or not mine.isdisjoint(theirs) for mine, theirs in single)
+            and (not lowest or not highest or max(lowest) <= min(highest))
+            and (not self.nature or not other.nature or self.nature == other.nature)
+        )
+
 
 EVERYTHING = Selector()
