@@ -6,6 +6,7 @@ from refund_plugin.gateways.models import GatewayAccount, RateSlot
 from refund_plugin.limits.models import Counter
 from refund_plugin.messaging.models import Message
 from refund_plugin.orders.models import AccessCorrection, AccessEvent, Customer, Payment, Purchase, PurchaseLine, SalesBackfill
+from refund_plugin.policies.consent_models import Consent, ConsentConfirmation
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
@@ -24,6 +25,8 @@ __all__ = [
     "Allocation",
     "Attempt",
     "AutomaticMoney",
+    "Consent",
+    "ConsentConfirmation",
     "Counter",
     "CreditNote",
     "CreditNoteSeries",
