@@ -13,6 +13,7 @@ from refund_plugin.refunds.brake.models import AutomaticMoney
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, SelfTest
+from refund_plugin.refunds.replay.models import ReplayChange, ReplayDenied, ReplayRun, Shadow, ShadowVerdict
 from refund_plugin.refunds.subscriptions.models import InvoiceNote, SubscriptionEnd
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
@@ -51,10 +52,15 @@ __all__ = [
     "ReconciliationRun",
     "Refund",
     "RefundRequest",
+    "ReplayChange",
+    "ReplayDenied",
+    "ReplayRun",
     "RequestLine",
     "SalesBackfill",
     "SelfTest",
     "ServiceToken",
+    "Shadow",
+    "ShadowVerdict",
     "Store",
     "SubscriptionEnd",
     "WebhookEvent",

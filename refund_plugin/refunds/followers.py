@@ -1,4 +1,5 @@
-"""What follows the money inside this room: access to what was bought, credit notes, the comparison of the books, the law's days."""
+"""What follows the money inside this room: access to what was bought, credit notes, the comparison of the books, the law's days;
+and what other policies would have decided."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from refund_plugin.refunds import history, law, selftest
 from refund_plugin.refunds.access import services as access
 from refund_plugin.refunds.ledger import credit_notes, verify
 from refund_plugin.refunds.reconcile import services as reconcile
+from refund_plugin.refunds.replay import services as replay
+from refund_plugin.refunds.replay import shadow
 from refund_plugin.refunds.subscriptions import invoice_notes, renewals
 from refund_plugin.refunds.subscriptions import services as subscriptions
 
@@ -23,6 +26,8 @@ def register() -> None:
     duties.register_duty("end_subscriptions", subscriptions.drive_ends)
     duties.register_duty("refund_renewals", renewals.refund_renewals, every_seconds=renewals.EVERY_SECONDS)
     duties.register_duty("invoice_notes", invoice_notes.record_notes)
+    duties.register_duty("replay", replay.replay_due)
+    subscribe(shadow.NAME, shadow.KINDS, shadow.on_event)
     subscribe(invoice_notes.NAME, invoice_notes.KINDS, invoice_notes.on_event)
     subscribe(access.NAME, access.KINDS, access.on_event)
     duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)

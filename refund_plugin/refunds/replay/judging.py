@@ -1,0 +1,86 @@
+"""The engine asked once more: what a document says about facts that were stored, or are so today."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from refund_plugin.errors import InvalidInput
+from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, Reason, evaluate
+
+logger = logging.getLogger(__name__)
+
+# conditions that are named otherwise than the fact which they read and which may not have been stored
+_BEHIND = {"days_between": "earlier_purchase_at", "right_stands": "consent_proven"}
+# conditions worked out from facts that every decision stored, also where they said that nobody knows
+_WORKED_OUT = frozenset({"window", "left", "left_day", "left_unit", "currency", "understood"})
+
+
+class Judged(NamedTuple):
+    """An answer as replays compare it: a value of `Outcome`, and minor units, which are 0 for a no."""
+
+    outcome: str
+    amount_minor: int
+
+    @property
+    def paid_minor(self) -> int:
+        """What goes to the customer without a person."""
+        return self.amount_minor if self.outcome == Outcome.APPROVE else 0
+
+
+def was_judged(verdict: Mapping[str, Any]) -> Judged:
+    """Return the answer that a decision stored."""
+    outcome = verdict["outcome"]
+    return Judged(outcome, 0 if outcome == Outcome.DECLINE else verdict["amount_minor"])
+
+
+def judge(document: PolicyDocument, facts: LineFacts, step: int) -> Judged | None:
+    """Return what a document answers; None when it cannot be told, because a clause of a plug-in fails."""
+    verdict = _evaluate(document, facts, step)
+    return None if verdict is None else _answer(verdict)
+
+
+def judge_again(document: PolicyDocument, stored: Mapping[str, Any], step: int, given: Judged) -> Judged | None:
+    """Return what a document answers on the facts that a decision stored.
+
+    Args:
+        given: the answer that was given then.
+    Returns:
+        None when it cannot be told: the facts cannot be read any more, or the document asks for a fact that was not recorded
+        then. A fact that was recorded as unknown sends the line to a person, as it would have.
+    """
+    try:
+        facts = LineFacts.from_json(stored)
+    except InvalidInput as error:
+        logger.warning("facts that a decision stored cannot be replayed: %s", error)
+        return None
+    verdict = _evaluate(document, facts, step)
+    if verdict is None:
+        return None
+    answer = _answer(verdict)
+    if verdict.reason is Reason.FACT_MISSING and answer != given and _lacks_records(verdict, stored):
+        return None
+    return answer
+
+
+def _evaluate(document: PolicyDocument, facts: LineFacts, step: int) -> LineVerdict | None:
+    try:
+        return evaluate(document, facts, step=step)
+    except Exception as error:  # a plug-in's clause may raise anything; that line cannot be told, and the others go on
+        logger.warning("a line cannot be judged by the draft: %s: %s", type(error).__name__, error)
+        return None
+
+
+def _answer(verdict: LineVerdict) -> Judged:
+    return Judged(verdict.outcome.value, 0 if verdict.outcome is Outcome.DECLINE else verdict.amount_minor)
+
+
+def _lacks_records(verdict: LineVerdict, stored: Mapping[str, Any]) -> bool:
+    """Tell whether one of the unknown facts was never asked for then, so that nobody knows whether it could have been known."""
+    return any(not result.known and not _was_recorded(result.name, stored) for result in verdict.conditions)
+
+
+def _was_recorded(name: str, stored: Mapping[str, Any]) -> bool:
+    behind = _BEHIND.get(name, name)
+    return behind in _WORKED_OUT or behind in stored or behind in stored.get("extra", {})
