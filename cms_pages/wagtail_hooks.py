@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from wagtail import hooks
 from wagtail.admin import messages
 
+from cms_pages import replay_views, shadow_views
 from cms_pages.documents import document_of
 from cms_pages.mixins import RefundPolicyPageMixin
 from cms_pages.views import use_policy
@@ -21,8 +22,9 @@ from refund_plugin.rules import lint
 
 @hooks.register("register_admin_urls")
 def admin_urls() -> list[URLPattern]:
-    """Add the action that lets a shop use a policy."""
-    return [path("refund-policies/<int:page_id>/use/", use_policy, name="refund_policy_use")]
+    """Add the action that lets a shop use a policy, the replays and the silent drafts."""
+    use = path("refund-policies/<int:page_id>/use/", use_policy, name="refund_policy_use")
+    return [use, *replay_views.urlpatterns(), *shadow_views.urlpatterns()]
 
 
 @hooks.register("after_unpublish_page")
