@@ -341,7 +341,7 @@ class Migration(migrations.Migration):
                 ('operation', models.CharField(choices=[('refund', 'refund'), ('cancel_payment', 'cancel the uncaptured payment')], default='refund', max_length=16)),
                 ('owed', models.BooleanField(default=True, help_text='A debt to the customer stands behind it: not canceled, given up or superseded.')),
                 ('waits_for', models.CharField(blank=True, choices=[('', 'nothing'), ('subscription', 'the end of the subscription'), ('person', 'a person')], default='', max_length=12)),
-                ('idempotency_key', models.CharField(max_length=255, unique=True)),
+                ('idempotency_key', models.CharField(max_length=255)),
                 ('command', models.JSONField(help_text='What is sent, frozen at the first attempt.', null=True)),
                 ('gateway_refund_id', models.CharField(blank=True, max_length=255)),
                 ('failure_code', models.CharField(blank=True, max_length=80)),
@@ -939,7 +939,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='refund',
-            index=models.Index(condition=models.Q(('state__in', ['reserved', 'processing', 'unknown', 'pending']), ('waits_for', '')), fields=['account', 'due_at'], name='refund_due'),
+            index=models.Index(condition=models.Q(('state__in', ['reserved', 'processing', 'unknown', 'pending']), ('waits_for', '')), fields=['account', 'due_at', 'id'], name='refund_due'),
+        ),
+        migrations.AddConstraint(
+            model_name='refund',
+            constraint=models.UniqueConstraint(fields=('idempotency_key',), name='refund_key_once'),
         ),
         migrations.AddConstraint(
             model_name='refund',

@@ -82,7 +82,8 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
         rows = _due(now) if account is None else _due(now).filter(account=account)
         order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if unknown_first else []
         rows = rows.order_by(*order, "due_at", "id")
-        if connection.features.has_select_for_update_skip_locked:
+        skips_locked = connection.features.has_select_for_update_skip_locked
+        if skips_locked:
             rows = for_update(rows, skip_locked=True)
         found = list(rows.values_list("pk", "lease_until", "fence")[:batch])
         if not found:
@@ -91,13 +92,15 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
         if expired:
             _do_expire(expired, now)
         ids = [pk for pk, _lease, _fence in found]
-        # guarded again: where rows cannot be skipped, somebody may have been faster
-        won = _due(now).filter(pk__in=ids)
-        if not connection.features.has_select_for_update_skip_locked:
-            ids = list(won.values_list("pk", flat=True))
-        won.update(
+        mine = Refund.objects.filter(pk__in=ids)
+        if not skips_locked:  # somebody may have been faster
+            mine = _due(now).filter(pk__in=ids)
+            ids = list(mine.values_list("pk", flat=True))
+        lease_until = now + timedelta(seconds=settings().lease_seconds)
+        mine.update(
             fence=F("fence") + 1,
-            lease_until=now + timedelta(seconds=settings().lease_seconds),
+            lease_until=lease_until,
+            due_at=lease_until,  # out of the way of the next claims, which take what is due in this order
             state=Case(When(state=RefundState.RESERVED, then=Value(RefundState.PROCESSING.value)), default=F("state")),
         )
         return [Claim(pk, fence + 1) for pk, _lease, fence in found if pk in ids]
@@ -191,7 +194,7 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
         why = why or refund.needs_person  # stopped while it was claimed
     if purpose == AttemptPurpose.SEND and why:
         # given back in the same statement: nobody claims what waits for a person, so nobody could finish this later
-        given_back = {"state": RefundState.RESERVED, "lease_until": None}
+        given_back = {"state": RefundState.RESERVED, "lease_until": None, "due_at": now}
         Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why, **given_back)
         return None
     if refund.command is None:

@@ -188,7 +188,7 @@ class Refund(models.Model):
     supersedes = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="successor")
     owed = models.BooleanField(default=True, help_text="A debt to the customer stands behind it: not canceled, given up or superseded.")
     waits_for = models.CharField(max_length=12, choices=WaitsFor, blank=True, default=WaitsFor.NOTHING)
-    idempotency_key = models.CharField(max_length=255, unique=True)
+    idempotency_key = models.CharField(max_length=255)
     command = models.JSONField(null=True, help_text="What is sent, frozen at the first attempt.")
     gateway_refund_id = models.CharField(max_length=255, blank=True)
     failure_code = models.CharField(max_length=80, blank=True)
@@ -222,6 +222,8 @@ class Refund(models.Model):
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
         constraints = [
+            # not `unique=True`, which on PostgreSQL brings a second index that every claim would have to maintain
+            models.UniqueConstraint(fields=["idempotency_key"], name="refund_key_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
             models.CheckConstraint(condition=Q(state__in=RefundState.values), name="refund_state_known"),
             models.CheckConstraint(
@@ -234,7 +236,7 @@ class Refund(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["account", "due_at"],
+                fields=["account", "due_at", "id"],
                 condition=Q(state__in=["reserved", "processing", "unknown", "pending"], waits_for=""),
                 name="refund_due",
             ),
