@@ -68,6 +68,7 @@ class Settings:
         download_handler: dotted path of a function that hands out a file behind a signed link: takes the request and a
             `web.download.Download`, returns the response; empty means that there are no such links.
         download_seconds: how long such a link lasts.
+        quote_seconds: how long a quoted amount is kept, whatever the passing of time would take from it.
         document_sku: dotted path of a function that takes a Wagtail document and returns the SKU it is sold under, or ""; empty
             means that no document is sold.
         credit_note_prefix: how the numbers of credit notes begin; `{year}` in it begins a new series each year.
@@ -110,6 +111,7 @@ class Settings:
     access_handler: str = ""
     download_handler: str = ""
     download_seconds: int = 3600
+    quote_seconds: int = 1800
     document_sku: str = ""
     credit_note_prefix: str = "CN-{year}-"
     trusted_proxies: int = 0

@@ -98,6 +98,13 @@ class ExceedsBalance(RefundPluginError):
     default_message = _("This is more than is left to refund on this purchase.")
 
 
+class QuoteChanged(InvalidInput):
+    """Less comes back than the customer was shown; nothing was asked for, so that they can look again."""
+
+    code = "QUOTE_CHANGED"
+    default_message = _("The amount has changed. Please look again.")
+
+
 class WrongState(RefundPluginError):
     """The request or refund has moved on; reload and look again."""
 

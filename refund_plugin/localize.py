@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_percent
+from django.core.signals import setting_changed
 from django.utils import translation
 from django.utils.translation import gettext, ngettext, to_locale
 
@@ -25,15 +26,42 @@ def babel_locale(language: str) -> Locale:
         return Locale.parse("en")
 
 
-# Shares are whole percents and the days that a page of purchases mentions lie close together: each is written once.
+# Shares are whole percents, prices repeat, and the days of a page of purchases lie close together: each is written once.
 @lru_cache(maxsize=1024)
 def _percent(value: int, locale: Locale) -> str:
     return format_percent(value / 100, locale=locale)
 
 
+@lru_cache(maxsize=4096)
+def _money(amount: Money, locale: str) -> str:
+    return format_money(amount, str(babel_locale(locale)))
+
+
 @lru_cache(maxsize=1024)
 def _long_date(day: date, locale: Locale) -> str:
     return format_date(day, format="long", locale=locale)
+
+
+# An explanation has dozens of sentences; Django looks each up through its plural forms and fallbacks, which takes far longer.
+@lru_cache(maxsize=4096)
+def _translated(language: str, message: str) -> str:
+    with translation.override(language):
+        return gettext(message)
+
+
+@lru_cache(maxsize=4096)
+def _translated_plural(language: str, singular: str, plural: str, number: int) -> str:
+    with translation.override(language):
+        return ngettext(singular, plural, number)
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting in ("LOCALE_PATHS", "LANGUAGES", "LANGUAGE_CODE", "INSTALLED_APPS", "USE_I18N"):
+        _translated.cache_clear()
+        _translated_plural.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="refund_plugin.localize")
 
 
 def write_day(day: date, locale: str) -> str:
@@ -43,7 +71,7 @@ def write_day(day: date, locale: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Formatter:
-    """Writes values in one locale and one time zone; texts are translated into Django's active language.
+    """Writes values and texts in one locale, times in one time zone.
 
     Attributes:
         locale: a Django language code such as `de` or `en-gb`.
@@ -55,15 +83,15 @@ class Formatter:
 
     def gettext(self, message: str) -> str:
         """Translate."""
-        return gettext(message)
+        return _translated(self.locale, message)
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         """Translate with the plural form for `number`."""
-        return ngettext(singular, plural, number)
+        return _translated_plural(self.locale, singular, plural, number)
 
     def money(self, amount: Money) -> str:
         """Write an amount: `18.20 €`."""
-        return format_money(amount, str(babel_locale(self.locale)))
+        return _money(amount, self.locale)
 
     def percent(self, value: int) -> str:
         """Write a share given in percent."""

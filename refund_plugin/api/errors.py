@@ -27,6 +27,9 @@ class RefundErrorCode(Enum):
     NOT_REFUNDABLE = strawberry.enum_value("NOT_REFUNDABLE", description="The policy does not refund this.")
     POLICY_INVALID = strawberry.enum_value("POLICY_INVALID", description="The store's refund policy cannot be read.")
     QUANTITY_TOO_HIGH = strawberry.enum_value("QUANTITY_TOO_HIGH", description="More units than are left on the line.")
+    QUOTE_CHANGED = strawberry.enum_value(
+        "QUOTE_CHANGED", description="Less comes back than was quoted; nothing was asked for. Quote again."
+    )
     RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="Too many tries; see `retryAfterSeconds`.")
     REQUIRED = strawberry.enum_value("REQUIRED", description="A value is missing.")
     UNKNOWN_CURRENCY = strawberry.enum_value("UNKNOWN_CURRENCY", description="Not an ISO 4217 code.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -19,7 +19,7 @@ from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.facts import gather_facts
 from refund_plugin.refunds.reserve import split_over_payments
-from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
+from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, Reason, evaluate
 
 NO_POLICY = PolicyDocument(clauses=())
 
@@ -79,6 +79,18 @@ class Quote:
         approved = sum((line.amount for line in self.lines if line.verdict.outcome == Outcome.APPROVE), zero)
         return approved if self._goes_by_itself(approved) else zero
 
+    def if_faulty(self, line: QuoteLine) -> LineVerdict | None:
+        """Return what the policy would say if the customer reported a fault; None when that changes nothing for the line."""
+        if line.facts.fault_reported or line.verdict.reason in (Reason.ALREADY_REFUNDED, Reason.NOTHING_PAID):
+            return None
+        verdict = evaluate(self.document, replace(line.facts, fault_reported=True), step=self.step)
+        same = (verdict.outcome, verdict.amount_minor, verdict.clause_anchor) == (
+            line.verdict.outcome,
+            line.verdict.amount_minor,
+            line.verdict.clause_anchor,
+        )
+        return None if same else verdict
+
     def _goes_by_itself(self, amount: Money) -> bool:
         """Tell whether the payments are in a state in which nobody needs to look before money goes back.
 
@@ -101,7 +113,13 @@ class Quote:
 
 
 def quote_purchase(
-    *, purchase: Purchase, quantities: Mapping[int, int] | None = None, version: PolicyVersion | None = None, now: datetime
+    *,
+    purchase: Purchase,
+    quantities: Mapping[int, int] | None = None,
+    version: PolicyVersion | None = None,
+    fault_reported: bool = False,
+    kept_from: datetime | None = None,
+    now: datetime,
 ) -> Quote:
     """Judge the lines of a purchase; changes nothing.
 
@@ -109,6 +127,8 @@ def quote_purchase(
         purchase: with its store loaded.
         quantities: units asked for by line id; only these lines are judged. All lines, with all that is left, when omitted.
         version: the one in force for the purchase, where the caller has read it already.
+        fault_reported: the customer says that it does not work or is not as described.
+        kept_from: when the customer was promised an amount; the time that has passed since then takes nothing away.
         now: UTC.
     Raises:
         InvalidInput: a line of another purchase, or a quantity below one.
@@ -122,13 +142,31 @@ def quote_purchase(
     payments = sendable_payments(purchase)
     version = version or version_in_force(store_id=purchase.store_id, at=purchase.purchased_at)
     document = load_version(version) if version else NO_POLICY
-    facts = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, now=now)
+    gathered = gather_facts(purchase=purchase, lines=lines, quantities=quantities or {}, fault_reported=fault_reported, now=now)
     step = amount_step(payments=payments, currency=purchase.currency)
-    judged = [
-        QuoteLine(line, facts[line.pk].asked_quantity, facts[line.pk], evaluate(document, facts[line.pk], step=step))
-        for line, _usage in lines
-    ]
+    judged = []
+    for line, _usage in lines:
+        facts, verdict = judge_facts(document, gathered[line.pk], step=step, kept_from=kept_from)
+        judged.append(QuoteLine(line, facts.asked_quantity, facts, verdict))
     return Quote(purchase=purchase, version=version, document=document, lines=judged, payments=payments, step=step, now=now)
+
+
+_RANK = {Outcome.DECLINE: 0, Outcome.REVIEW: 1, Outcome.APPROVE: 2}
+
+
+def judge_facts(document: PolicyDocument, facts: LineFacts, *, step: int, kept_from: datetime | None) -> tuple[LineFacts, LineVerdict]:
+    """Return the verdict on a line, and the facts it is made of, which give it again at any time.
+
+    A promise of `kept_from` is kept by judging at that moment what is known now: use and refunds since then count, and the
+    time that has passed since does not. Where today's answer is no worse, it is today's.
+    """
+    verdict = evaluate(document, facts, step=step)
+    if kept_from is None or kept_from >= facts.now:
+        return facts, verdict
+    then = replace(facts, now=kept_from)
+    promised = evaluate(document, then, step=step)
+    is_no_worse = _RANK[verdict.outcome] >= _RANK[promised.outcome] and verdict.amount_minor >= promised.amount_minor
+    return (facts, verdict) if is_no_worse else (then, promised)
 
 
 def sendable_payments(purchase: Purchase) -> list[Payment]:

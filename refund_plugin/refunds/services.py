@@ -26,6 +26,7 @@ from refund_plugin.refunds.checks import (
     check_submission,
     check_text,
 )
+from refund_plugin.refunds.facts import FAULTS
 from refund_plugin.refunds.law import reimburse_by
 from refund_plugin.refunds.locks import lock_purchase_for_request, lock_request
 from refund_plugin.refunds.models import (
@@ -36,6 +37,7 @@ from refund_plugin.refunds.models import (
     RefundRequest,
     RequestLine,
 )
+from refund_plugin.refunds.promise import check_kept, read_promise
 from refund_plugin.refunds.quote import Quote, quote_purchase
 from refund_plugin.refunds.reserve import LineGrant, do_reserve
 from refund_plugin.refunds.states import REQUEST_TRANSITIONS, RefundState, RequestState
@@ -62,6 +64,7 @@ def request_refund(
     wants_person: bool = False,
     withdrawal: bool = False,
     to_review: bool = False,
+    promise: str = "",
 ) -> RefundRequest:
     """Ask for a refund: judged at once by the policy of the day of the purchase, and the money held when it approves.
 
@@ -75,11 +78,13 @@ def request_refund(
         withdrawal: the customer declares a statutory withdrawal, which has arrived now; what the policy declines then goes to a
             person, and the money is due within 14 days.
         to_review: leave the decision to a person, whatever the policy says.
+        promise: what `make_promise` wrote for the quote that was shown; anything else changes nothing.
         now: UTC.
     Raises:
         NotAllowed: staff or a program that may not approve refunds asks in the customer's place.
         NotFound: unknown purchase, or not the actor's own.
         InvalidInput, QuantityTooHigh, AlreadyRefunded: see `quote_purchase`.
+        QuoteChanged: less comes back than was promised.
         ExceedsBalance: another request was faster.
     """
     check_submission(reason=reason, message=message, submission_key=submission_key)
@@ -89,7 +94,17 @@ def request_refund(
         with transaction.atomic(durable=True):
             purchase, version, read_at = lock_purchase_for_request(purchase_id)
             check_owns(purchase=purchase, by=by)
-            quote = quote_purchase(purchase=purchase, quantities=lines, version=version, now=now)
+            promised = read_promise(promise, purchase=purchase)
+            quote = quote_purchase(
+                purchase=purchase,
+                quantities=lines,
+                version=version,
+                fault_reported=reason in FAULTS,
+                kept_from=promised.kept_from(now) if promised else None,
+                now=now,
+            )
+            if promised:
+                check_kept(promised, quote)
             outcome = DecisionOutcome.REVIEW if to_review else judge(quote, wants_person=wants_person or withdrawal)
             held_back = _do_brake(quote, outcome, at=read_at, now=now)
             outcome = DecisionOutcome.REVIEW if held_back else outcome

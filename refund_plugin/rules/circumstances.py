@@ -70,6 +70,10 @@ class BoughtAgainWithin(Condition):
         text = language.gettext("%(clause)s is about two purchases within %(allowed)d days, and %(found)d lie between yours.")
         return text.replace("%(allowed)d", str(result.needed)).replace("%(found)d", str(result.fact_value or 0))
 
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        days = result.missed_by
+        return language.ngettext("%(days)d day too many between them", "%(days)d days too many between them", days) % {"days": days}
+
     def allowance(self, language: Language) -> str:
         return language.ngettext("at most %(days)d day between the purchases", "at most %(days)d days between the purchases", self.days) % {
             "days": self.days

@@ -52,6 +52,10 @@ class Condition:
         """Say what was needed and found, as a sentence with %(clause)s in it."""
         raise NotImplementedError
 
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        """Say in a few words by how much it was missed: "3 days too late"; "" where that is no number."""
+        return ""
+
     def allowance(self, language: Language) -> str:
         """Say in a few words what is allowed, for the description of the clause."""
         raise NotImplementedError
@@ -94,6 +98,10 @@ class WithinWindow(Condition):
         )
         end = reading.local(reading.window_end(result.needed))
         return text.replace("%(days)d", str(result.needed)).replace("%(date)s", language.date(end))
+
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        days = result.missed_by
+        return language.ngettext("%(days)d day too late", "%(days)d days too late", days) % {"days": days}
 
     def allowance(self, language: Language) -> str:
         return language.ngettext("within %(days)d day of buying", "within %(days)d days of buying", self.days) % {"days": self.days}
@@ -147,6 +155,10 @@ class DownloadsAtMost(AtMost):
         text = language.ngettext("%(clause)s allows %(limit)d download", "%(clause)s allows %(limit)d downloads", limit)
         return text.replace("%(limit)d", str(limit))
 
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        over = result.missed_by
+        return language.ngettext("%(count)d download too many", "%(count)d downloads too many", over) % {"count": over}
+
     def allowance(self, language: Language) -> str:
         if not self.limit:
             return language.gettext("no downloads")
@@ -170,6 +182,9 @@ class ShareViewedAtMost(AtMost):
     def allowed_text(self, limit: int, language: Language) -> str:
         return language.gettext("%(clause)s allows %(share)s to be viewed").replace("%(share)s", language.percent(limit))
 
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        return language.gettext("%(share)s viewed too much") % {"share": language.percent(result.missed_by)}
+
     def allowance(self, language: Language) -> str:
         if not self.limit:
             return language.gettext("nothing viewed")
@@ -186,6 +201,10 @@ class ActivationsAtMost(AtMost):
     def allowed_text(self, limit: int, language: Language) -> str:
         text = language.ngettext("%(clause)s allows %(limit)d activation", "%(clause)s allows %(limit)d activations", limit)
         return text.replace("%(limit)d", str(limit))
+
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        over = result.missed_by
+        return language.ngettext("%(count)d activation too many", "%(count)d activations too many", over) % {"count": over}
 
     def allowance(self, language: Language) -> str:
         if not self.limit:

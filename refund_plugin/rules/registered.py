@@ -146,6 +146,12 @@ class FactRule(Condition):
         text = language.gettext("%(clause)s needs this: %(rule)s; we found %(found)s.")
         return text.replace("%(rule)s", self.allowance(language)).replace("%(found)s", found)
 
+    def missed_by(self, result: ConditionResult, language: Language) -> str:
+        if self.unit == "yes_no":
+            return ""
+        text = language.gettext("%(fact)s: %(by)s too few") if self.compare == "at_least" else language.gettext("%(fact)s: %(by)s too many")
+        return text % {"fact": self.label(language), "by": self.written(result.missed_by, language)}
+
     def allowance(self, language: Language) -> str:
         if self.unit == "yes_no":
             text = language.gettext("%(fact)s: %(value)s")

@@ -20,7 +20,7 @@ from refund_plugin.errors import RefundPluginError
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
 from refund_plugin.policies.queries import load_version, name_in_force, version_named
-from refund_plugin.refunds.facts import gather_facts
+from refund_plugin.refunds.facts import gather_facts, records_of
 from refund_plugin.refunds.models import Decision
 from refund_plugin.refunds.quote import NO_POLICY, amount_step
 from refund_plugin.refunds.replay.judging import judge, judge_again, was_judged
@@ -102,10 +102,12 @@ def _read_purchases(run: ReplayRun, document: PolicyDocument) -> Page:
     rows = rows.select_related("store").prefetch_related("lines", "payments__account").annotate(in_force=name_in_force())
     found = list(rows.order_by("-pk")[:PURCHASES_PER_PAGE])
     usage = usage_of(line for purchase in found for line in purchase.lines.all())
+    records = records_of(usage)
     for purchase in found:
         lines = [line for line in purchase.lines.all() if line.quantity_left > 0 and line.left_minor > 0]
         try:
-            facts = gather_facts(purchase=purchase, lines=[(line, usage[line.pk]) for line in lines], quantities={}, now=run.until)
+            used = [(line, usage[line.pk]) for line in lines]
+            facts = gather_facts(purchase=purchase, lines=used, quantities={}, now=run.until, records=records)
             step = _step(purchase)
         except RefundPluginError as error:
             logger.warning("purchase %s cannot be replayed: %s", purchase.pk, error)
