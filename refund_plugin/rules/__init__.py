@@ -35,8 +35,17 @@ from refund_plugin.rules.explanation import (
 )
 from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.findings import Finding
+from refund_plugin.rules.floor import ByLaw, Floor, Right, floor_of
 from refund_plugin.rules.language import Language
 from refund_plugin.rules.linting import MAX_CLAUSES, about_sales, lint
+from refund_plugin.rules.presets import (
+    FloorPreset,
+    floor_for,
+    floor_presets,
+    preset_for,
+    register_floor_preset,
+    unregister_floor_preset,
+)
 from refund_plugin.rules.pro_rated import ProRated
 from refund_plugin.rules.registered import (
     FactRule,
@@ -62,6 +71,7 @@ __all__ = [
     "EVERYTHING",
     "MAX_CLAUSES",
     "ApprovingClause",
+    "ByLaw",
     "Clause",
     "ClauseText",
     "ClauseTrace",
@@ -72,6 +82,8 @@ __all__ = [
     "FactLine",
     "FactRule",
     "Finding",
+    "Floor",
+    "FloorPreset",
     "Goodwill",
     "Held",
     "Language",
@@ -86,6 +98,7 @@ __all__ = [
     "Reading",
     "Reason",
     "RegisteredFact",
+    "Right",
     "Selector",
     "Share",
     "StatutoryWithdrawal",
@@ -101,13 +114,19 @@ __all__ = [
     "dump_document",
     "evaluate",
     "explain_line",
+    "floor_for",
+    "floor_of",
+    "floor_presets",
     "lint",
     "load_document",
+    "preset_for",
     "read_sources",
     "register_clause",
     "register_fact",
+    "register_floor_preset",
     "registered_facts",
     "unregister_clause",
     "unregister_fact",
+    "unregister_floor_preset",
     "verdict_bytes",
 ]

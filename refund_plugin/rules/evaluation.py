@@ -8,29 +8,57 @@ the line, a person decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from refund_plugin.errors import InvalidInput, QuantityTooHigh
 from refund_plugin.rules.clauses import Clause
 from refund_plugin.rules.documents import CompiledClause, PolicyDocument
 from refund_plugin.rules.facts import LineFacts, Reading
+from refund_plugin.rules.floor import ByLaw, Floor, Right
+from refund_plugin.rules.floor_clauses import rights_of
 from refund_plugin.rules.verdicts import ClauseTrace, ConditionResult, Held, LineVerdict, Outcome, Reason
 
 ONE_DAY = timedelta(days=1)
 
 
-def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1) -> LineVerdict:
-    """Judge one line; same document, facts and step give the same verdict, byte for byte.
+def evaluate(document: PolicyDocument, facts: LineFacts, step: int = 1, floor: Floor | None = None) -> LineVerdict:
+    """Judge one line; same document, facts, step and floor give the same verdict, byte for byte.
 
     Args:
         step: minor units that amounts must be multiples of for the gateway; amounts are rounded down to it, so never
             above what is due.
+        floor: what the law gives the buyer (`floor_for`). Where it gives more than the policy, it decides, and the verdict says so
+            in `by_law`; else the verdict is the same as without it.
 
     Raises:
         QuantityTooHigh: more units asked for than are left (and some are left).
         InvalidInput: a step below 1, or no unit asked for of a line that has some left.
     """
+    verdict = _judge(document, facts, step)
+    if floor is None or (verdict.full and verdict.outcome is Outcome.APPROVE) or verdict.reason in _NOTHING_LEFT:
+        return verdict
+    best = verdict
+    for right, law in rights_of(floor, tuple(document.auto_approve_limit.items())):
+        if right is Right.CONFORMITY and not facts.fault_reported:
+            continue  # nobody said that it does not work
+        given = _judge(law, facts, step)
+        if given.clause_index is not None and _worth(given) > _worth(best):
+            # what the policy said about each of its clauses stays on record
+            best = replace(given, clause_index=None, considered=verdict.considered, by_law=ByLaw(floor, right))
+    return best
+
+
+_NOTHING_LEFT = (Reason.NOTHING_PAID, Reason.ALREADY_REFUNDED)
+
+
+def _worth(verdict: LineVerdict) -> tuple[bool, int, bool]:
+    """Order answers by what they are worth to the customer: any chance over none, then the amount, then certainty."""
+    return verdict.outcome is not Outcome.DECLINE, verdict.amount_minor, verdict.outcome is Outcome.APPROVE
+
+
+def _judge(document: PolicyDocument, facts: LineFacts, step: int) -> LineVerdict:
+    """Judge one line by one document alone."""
     if step < 1:
         raise InvalidInput("The step must be at least 1 minor unit.", field="step")
     if facts.paid_minor <= 0:

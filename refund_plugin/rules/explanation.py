@@ -10,9 +10,9 @@ from refund_plugin.money import Money
 from refund_plugin.rules.clauses import Clause
 from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.facts import LineFacts, Reading
+from refund_plugin.rules.floor_clauses import clause_by_law
 from refund_plugin.rules.language import TITLE_SLOT, Language, gettext_noop
 from refund_plugin.rules.selectors import Selector
-from refund_plugin.rules.tried import ClauseNote, note_clauses
 from refund_plugin.rules.verdicts import LineVerdict, Outcome, Reason
 
 Tag = Literal["yes", "part", "no", "wait"]
@@ -35,8 +35,6 @@ class LineExplanation:
             no clause is cited when the title is "".
         hint: what waiting would cost; "" when nothing.
         tag_text: a few words with the date the right to ask ends, for a label coloured by `tag`.
-        ends: when the right to ask ends, as a sentence with date and time; "" when it does not end or has no answer to keep.
-        considered: every clause that was tried, up to the one that decides.
     """
 
     headline: str
@@ -48,8 +46,6 @@ class LineExplanation:
     facts: tuple[FactLine, ...]
     tag: Tag
     tag_text: str
-    ends: str
-    considered: tuple[ClauseNote, ...]
 
     @property
     def sentence(self) -> str:
@@ -68,7 +64,7 @@ class ClauseText:
 
 def explain_line(verdict: LineVerdict, document: PolicyDocument, facts: LineFacts, language: Language) -> LineExplanation:
     """Say what `evaluate(document, facts)` answered, in the reader's language; dates are the customer's."""
-    clause = None if verdict.clause_index is None else document.clauses[verdict.clause_index]
+    clause = _clause(verdict, document)
     reading = Reading(facts)
     # every sentence that names an amount has one above 0; writing it is the slowest part of a short "no"
     amount = language.money(Money(verdict.amount_minor, verdict.currency)) if verdict.amount_minor else ""
@@ -91,8 +87,6 @@ def explain_line(verdict: LineVerdict, document: PolicyDocument, facts: LineFact
         facts=_fact_lines(verdict, clause, language),
         tag=tag,
         tag_text=tag_text,
-        ends=_ends(verdict, reading, language),
-        considered=note_clauses(verdict, document, language),
     )
 
 
@@ -143,10 +137,21 @@ def describe_selector(selector: Selector, language: Language, currency: str = ""
     return "; ".join(parts)
 
 
+def _clause(verdict: LineVerdict, document: PolicyDocument) -> Clause | None:
+    if verdict.by_law is not None:
+        return clause_by_law(*verdict.by_law)
+    return None if verdict.clause_index is None else document.clauses[verdict.clause_index]
+
+
 def _reason(verdict: LineVerdict, clause: Clause | None, reading: Reading, amount: str, language: Language) -> str:
     if clause is None:
         return language.gettext(_WITHOUT_CLAUSE[verdict.reason])
-    return _WITH_CLAUSE[verdict.reason](verdict, clause, reading, amount, language)
+    text = _WITH_CLAUSE[verdict.reason](verdict, clause, reading, amount, language)
+    if verdict.by_law is None:
+        return text
+    if verdict.outcome is Outcome.APPROVE or verdict.reason is Reason.ABOVE_LIMIT:
+        return language.gettext("The law gives you more than this policy: %(reason)s").replace("%(reason)s", text)
+    return language.gettext("The law may give you more than this policy: %(reason)s").replace("%(reason)s", text)
 
 
 _WITHOUT_CLAUSE = {
@@ -209,13 +214,6 @@ def _tag(verdict: LineVerdict, reading: Reading, language: Language) -> tuple[Ta
         return "yes", text.replace("%(date)s", date)
     text = language.gettext("Refundable in part until %(date)s") if date else language.gettext("Refundable in part")
     return "part", text.replace("%(date)s", date)
-
-
-def _ends(verdict: LineVerdict, reading: Reading, language: Language) -> str:
-    if verdict.ask_until is None:
-        return ""
-    text = language.gettext("You can ask for this until %(moment)s.")
-    return text % {"moment": language.datetime(reading.local(verdict.ask_until))}
 
 
 def _fact_lines(verdict: LineVerdict, clause: Clause | None, language: Language) -> tuple[FactLine, ...]:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from refund_plugin.rules.floor import ByLaw
+
 
 class Outcome(StrEnum):
     """The three answers."""
@@ -89,6 +91,8 @@ class LineVerdict:
         considered: every clause up to the deciding one, in order.
         ask_until: the last second, UTC, in which asking gets this answer; None when it does not end or for a decline.
         next_amount_minor: what it would be after one more unit or day of use; None when the amount does not shrink.
+        by_law: that the law gave more than the policy and decided; then no clause of the policy is cited, `conditions` are the
+            right's, and `considered` is what the policy said. None when the policy decided.
     """
 
     line_id: str
@@ -105,9 +109,11 @@ class LineVerdict:
     ask_until: datetime | None = None
     next_amount_minor: int | None = None
     step: int = 1
+    by_law: ByLaw | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data for JSON with a stable shape."""
+        """Return plain data for JSON with a stable shape; `floor` is there only where the law decided."""
+        law = {"floor": self.by_law.as_json()} if self.by_law else {}
         return {
             "line_id": self.line_id,
             "outcome": self.outcome.value,
@@ -132,6 +138,7 @@ class LineVerdict:
             "ask_until": self.ask_until.isoformat() if self.ask_until else None,
             "next_amount_minor": self.next_amount_minor,
             "step": self.step,
+            **law,
         }
 
 
