@@ -13,6 +13,7 @@ from refund_plugin.rules.facts import LineFacts, Reading
 from refund_plugin.rules.floor_clauses import clause_by_law
 from refund_plugin.rules.language import TITLE_SLOT, Language, gettext_noop
 from refund_plugin.rules.selectors import Selector
+from refund_plugin.rules.tried import ClauseNote, note_clauses
 from refund_plugin.rules.verdicts import LineVerdict, Outcome, Reason
 
 Tag = Literal["yes", "part", "no", "wait"]
@@ -35,6 +36,8 @@ class LineExplanation:
             no clause is cited when the title is "".
         hint: what waiting would cost; "" when nothing.
         tag_text: a few words with the date the right to ask ends, for a label coloured by `tag`.
+        ends: when the right to ask ends, as a sentence with date and time; "" when it does not end or has no answer to keep.
+        considered: every clause that was tried, up to the one that decides.
     """
 
     headline: str
@@ -46,6 +49,8 @@ class LineExplanation:
     facts: tuple[FactLine, ...]
     tag: Tag
     tag_text: str
+    ends: str
+    considered: tuple[ClauseNote, ...]
 
     @property
     def sentence(self) -> str:
@@ -87,6 +92,8 @@ def explain_line(verdict: LineVerdict, document: PolicyDocument, facts: LineFact
         facts=_fact_lines(verdict, clause, language),
         tag=tag,
         tag_text=tag_text,
+        ends=_ends(verdict, reading, language),
+        considered=note_clauses(verdict, document, language),
     )
 
 
@@ -214,6 +221,13 @@ def _tag(verdict: LineVerdict, reading: Reading, language: Language) -> tuple[Ta
         return "yes", text.replace("%(date)s", date)
     text = language.gettext("Refundable in part until %(date)s") if date else language.gettext("Refundable in part")
     return "part", text.replace("%(date)s", date)
+
+
+def _ends(verdict: LineVerdict, reading: Reading, language: Language) -> str:
+    if verdict.ask_until is None:
+        return ""
+    text = language.gettext("You can ask for this until %(moment)s.")
+    return text % {"moment": language.datetime(reading.local(verdict.ask_until))}
 
 
 def _fact_lines(verdict: LineVerdict, clause: Clause | None, language: Language) -> tuple[FactLine, ...]:
