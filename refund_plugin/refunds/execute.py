@@ -91,11 +91,11 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
         expired = [pk for pk, lease, _fence in found if lease is not None]
         if expired:
             _do_expire(expired, now)
-        ids = [pk for pk, _lease, _fence in found]
+        ids = {pk for pk, _lease, _fence in found}
         mine = Refund.objects.filter(pk__in=ids)
         if not skips_locked:  # somebody may have been faster
             mine = _due(now).filter(pk__in=ids)
-            ids = list(mine.values_list("pk", flat=True))
+            ids = set(mine.values_list("pk", flat=True))
         lease_until = now + timedelta(seconds=settings().lease_seconds)
         mine.update(
             fence=F("fence") + 1,
