@@ -16,16 +16,16 @@ from wagtail.contrib.routable_page.models import RoutablePageMixin, path
 
 from cms_pages import presentation
 from cms_pages.blocks import KEPT, fill_anchors
+from cms_pages.checking import findings_of
 from cms_pages.documents import document_of
 from cms_pages.fields import ClausesField, LimitsField
 from cms_pages.forms import RefundPolicyPageForm
-from cms_pages.panels import PolicyStatusPanel
+from cms_pages.panels import PolicyChecksPanel, PolicyStatusPanel
 from cms_pages.prose import ProseField
 from cms_pages.services import Publication, close_publication, freeze_publication, publish_translation
 from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.policies.queries import Texts, policy_for_key
-from refund_plugin.rules import lint
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import store_for_site
 
@@ -70,6 +70,7 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
 
     policy_panels: ClassVar[list[Any]] = [
         PolicyStatusPanel(),
+        PolicyChecksPanel(heading=_("Checks of the policy")),
         FieldPanel("intro"),
         FieldPanel("clauses"),
         FieldPanel("limits"),
@@ -206,7 +207,7 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         clauses, limits = (self.clauses, self.limits) if source is self else (source.clauses, source.limits)
         fill_anchors(clauses)
         document = document_of(clauses, limits)
-        return presentation.draft_view(document=document, texts=self.texts, timezone=self.store.timezone, findings=lint(document))
+        return presentation.draft_view(document=document, texts=self.texts, timezone=self.store.timezone, findings=findings_of(self))
 
     def _sub_url(self, name: str, **kwargs: Any) -> str:
         return (self.url or "") + self.reverse_subpage(name, kwargs=kwargs)

@@ -7,17 +7,21 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from wagtail import hooks
 from wagtail.admin import messages
+from wagtail.admin.userbar import ContentCheckerItem
 
 from cms_pages import replay_views, shadow_views
-from cms_pages.documents import document_of
+from cms_pages.checking import remarks_of
 from cms_pages.mixins import RefundPolicyPageMixin
 from cms_pages.views import use_policy
 from refund_plugin import clock
 from refund_plugin.localize import formatter_for
 from refund_plugin.policies.queries import in_force, policy_for_key, versions_of
-from refund_plugin.rules import lint
+
+# After publishing so many remarks are told; the page's own panel has all of them.
+TOLD = 5
 
 
 @hooks.register("register_admin_urls")
@@ -63,6 +67,44 @@ def tell_what_publishing_did(request: HttpRequest, page: Any) -> None:
         )
     else:
         messages.success(request, _("Version %(number)d is in force for purchases from now on.") % {"number": version.number})
-    for finding in lint(document_of(page.clauses, page.limits)):
-        if finding.severity == "warning":
-            messages.warning(request, finding.text(_))
+    for remark in remarks_of(page)[:TOLD]:
+        if remark.severity == "warning":
+            messages.warning(request, f"{remark.place}: {remark.text}" if remark.place else remark.text)
+
+
+@hooks.register("construct_wagtail_userbar")
+def add_policy_checks(request: HttpRequest, items: list[Any], page: Any) -> None:
+    """Let Wagtail's own checks find the linter's remarks in the preview, beside those about accessibility."""
+    if not isinstance(page, RefundPolicyPageMixin):
+        return
+    for item in items:
+        if isinstance(item, ContentCheckerItem) and item.in_editor:
+            # on the item, not by replacing it: the site may have put its own in
+            if item.axe_run_only:
+                item.axe_run_only = [*item.axe_run_only, *POLICY_RULES]
+            item.axe_custom_rules = [*item.axe_custom_rules, *(_axe_rule(name) for name in POLICY_RULES)]
+            item.axe_messages = {**item.axe_messages, **POLICY_RULES}
+
+
+POLICY_RULES = {
+    "refund-policy-error": {
+        "error_name": gettext_lazy("The policy cannot be published like this"),
+        "help_text": gettext_lazy("The remark is marked in the preview"),
+    },
+    "refund-policy-warning": {
+        "error_name": gettext_lazy("The policy deserves a second look"),
+        "help_text": gettext_lazy("The remark is marked in the preview"),
+    },
+}
+
+
+def _axe_rule(name: str) -> dict[str, Any]:
+    # whatever is visible fails: the preview shows remarks only where there are some
+    return {
+        "id": name,
+        "impact": "moderate",
+        "selector": f"[data-remark={name}]",
+        "tags": ["best-practice"],
+        "none": ["is-on-screen"],
+        "enabled": True,
+    }

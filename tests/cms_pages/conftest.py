@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from wagtail.models import Locale, Page, Site
+from django.contrib.auth.models import Group, Permission
+from wagtail.models import GroupPagePermission, Locale, Page, Site
 
 from cms_pages.models import RefundPolicyPage
+from refund_plugin.rules import register_fact, unregister_fact
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import ensure_default_store
 from tests.cms_pages.examples import document_at
@@ -50,6 +52,26 @@ def editor(db: None, client: Any) -> Any:
     user = get_user_model().objects.create_superuser("editor", "editor@example.com", "secret")
     client.force_login(user)
     return user
+
+
+@pytest.fixture
+def writer(home: Page, client: Any) -> Any:
+    """Someone who may change pages and not publish them, logged in with `client`."""
+    group = Group.objects.create(name="Writers")
+    GroupPagePermission.objects.create(group=group, page=home, permission_type="change")
+    group.permissions.add(Permission.objects.get(content_type__app_label="wagtailadmin", codename="access_admin"))
+    user = get_user_model().objects.create_user("writer", "writer@example.com", "secret")
+    user.groups.add(group)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def exams() -> Iterator[None]:
+    """A fact that a plug-in registered and nobody can tell."""
+    register_fact("exams_taken", "Exams taken")
+    yield
+    unregister_fact("exams_taken")
 
 
 @pytest.fixture

@@ -16,20 +16,11 @@ from refund_plugin.rules import (
     StatutoryWithdrawal,
     UnknownClause,
     clause_kinds,
-    register_fact,
-    unregister_fact,
 )
 from tests.cms_pages.examples import EMPTY_SELECTOR, document_at, guarantee
 from tests.cms_pages.test_editing import form, post
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def exams():
-    register_fact("exams_taken", "Exams taken")
-    yield
-    unregister_fact("exams_taken")
 
 
 def test_every_kind_has_a_block_with_all_its_values_in_its_form():
