@@ -26,6 +26,7 @@ from refund_plugin.gateways.registry import build_gateway, gateway_kinds
 from refund_plugin.money import EXPONENTS
 from refund_plugin.refunds.brake.defaults import problems
 from refund_plugin.refunds.tracking import absolute_url
+from refund_plugin.rules import floor_presets
 from refund_plugin.stores.models import Store
 
 Configs = Sequence[AppConfig] | None
@@ -33,6 +34,12 @@ LIVE_KEYS = ("sk_live_", "rk_live_")
 OPTIONS = "Compare with the gateway's options in docs/settings.md."
 # Stripe keeps keys for at least 24 hours; a key that was shown to be known is sent again for two hours more
 MOST_REPLAY_HOURS = 21
+HANDLERS = {
+    "ACCESS_HANDLER": "one argument",
+    "DOWNLOAD_HANDLER": "two arguments",
+    "DOCUMENT_SKU": "one argument",
+    "FIX_HANDLER": "one argument",
+}
 CALL_SECONDS = {"connect_timeout_seconds": 3, "read_timeout_seconds": 10}
 
 
@@ -194,7 +201,7 @@ def check_urls_and_template(app_configs: Configs, **kwargs: Any) -> list[CheckMe
 def check_functions(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     """E009: a function of the host's that we are to call does not exist."""
     found: list[CheckMessage] = []
-    for key, arguments in (("ACCESS_HANDLER", "one argument"), ("DOWNLOAD_HANDLER", "two arguments"), ("DOCUMENT_SKU", "one argument")):
+    for key, arguments in HANDLERS.items():
         path = getattr(settings(), key.lower())
         try:
             exists = not path or callable(import_string(path))
@@ -204,6 +211,16 @@ def check_functions(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
             hint = f'Set REFUND_PLUGIN["{key}"] to the dotted path of a function that takes {arguments}, or remove it.'
             found.append(Error(f'{key} names "{path}", which is no function.', hint=hint, id="refund_plugin.E009"))
     return found
+
+
+@register("refund_plugin")
+def check_floor(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E010: the law for countries without a preset of their own is not known."""
+    name = settings().floor_elsewhere
+    if not name or name in floor_presets():
+        return []
+    hint = f'Set REFUND_PLUGIN["FLOOR_ELSEWHERE"] to one of: {", ".join(floor_presets())}; or register a preset of your own.'
+    return [Error(f'FLOOR_ELSEWHERE names "{name}", which is no preset.', hint=hint, id="refund_plugin.E010")]
 
 
 @register("refund_plugin")

@@ -68,11 +68,15 @@ class Settings:
         download_handler: dotted path of a function that hands out a file behind a signed link: takes the request and a
             `web.download.Download`, returns the response; empty means that there are no such links.
         download_seconds: how long such a link lasts.
+        fix_handler: dotted path of a function that takes a purchase line and returns `web.fixes.Fix` links that may help with what
+            does not work, shown beside the refund; empty means there are none.
         quote_seconds: how long a quoted amount is kept, whatever the passing of time would take from it.
         document_sku: dotted path of a function that takes a Wagtail document and returns the SKU it is sold under, or ""; empty
             means that no document is sold.
         credit_note_prefix: how the numbers of credit notes begin; `{year}` in it begins a new series each year.
         trusted_proxies: how many reverse proxies append to X-Forwarded-For; 0 means use the peer's address.
+        floor_elsewhere: name of the preset whose law counts for consumers in countries that have no preset of their own, and where the
+            country is not known; empty means that only the policy counts for them.
         graphql_max_depth, graphql_max_tokens: limits on a query.
         graphql_max_body_bytes: largest request body accepted by the GraphQL door.
     """
@@ -111,9 +115,11 @@ class Settings:
     access_handler: str = ""
     download_handler: str = ""
     download_seconds: int = 3600
+    fix_handler: str = ""
     quote_seconds: int = 1800
     document_sku: str = ""
     credit_note_prefix: str = "CN-{year}-"
+    floor_elsewhere: str = ""
     trusted_proxies: int = 0
     graphql_max_depth: int = 10
     graphql_max_tokens: int = 600

@@ -22,7 +22,7 @@ from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
 from refund_plugin.refunds.timeline import Timeline, payment_name, timeline, waiting_reason
 from refund_plugin.refunds.tracking import tracking_token, tracking_url
-from refund_plugin.rules import LineFacts, evaluate
+from refund_plugin.rules import LineFacts, evaluate, floor_of
 
 strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
 strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
@@ -62,7 +62,7 @@ class Case:
         verdicts = {}
         for plain, recorded in zip(decision.facts, decision.verdicts, strict=True):
             facts = LineFacts.from_json(plain)
-            verdict = evaluate(document, facts, step=recorded["step"])
+            verdict = evaluate(document, facts, recorded["step"], floor_of(recorded))
             verdicts[int(facts.line_id)] = verdict_of(verdict=verdict, facts=facts, document=document, version=version)
         return verdicts
 

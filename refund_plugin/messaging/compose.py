@@ -27,7 +27,7 @@ from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, Refu
 from refund_plugin.refunds.quote import NO_POLICY, amount_step
 from refund_plugin.refunds.timeline import payment_name
 from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
-from refund_plugin.rules import LineFacts, evaluate, explain_line
+from refund_plugin.rules import LineFacts, evaluate, explain_line, floor_of
 
 
 def compose(event: Event, *, customer: Customer, request: RefundRequest | None) -> Letter | None:
@@ -318,9 +318,9 @@ def _reasons(request: RefundRequest, decision: Decision, language: Formatter) ->
     reasons = {}
     try:
         document = load_version(version) if version else NO_POLICY
-        for stored in decision.facts:
+        for stored, recorded in zip(decision.facts, decision.verdicts, strict=True):
             facts = LineFacts.from_json(stored)
-            told = explain_line(evaluate(document, facts, step=step), document, facts, language)
+            told = explain_line(evaluate(document, facts, step, floor_of(recorded)), document, facts, language)
             url = policy_pages().policy_url(version, told.clause_anchor) if version and told.clause_anchor else ""
             reasons[int(facts.line_id)] = {
                 "before": told.before,

@@ -9,6 +9,7 @@ from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, When
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.models import Alert, Refund, RefundRequest
 from refund_plugin.refunds.states import GONE, RequestState
+from refund_plugin.rules import LineVerdict, Outcome, Right, StatutoryWithdrawal
 
 # Directive 2011/83/EU, Art. 13(1): not later than 14 days from the day on which the trader is informed of the withdrawal. The
 # day itself is not counted (Regulation 1182/71, Art. 3), so counting from the very moment is a little earlier, never late.
@@ -21,6 +22,18 @@ EVERY_SECONDS = 3600
 def reimburse_by(withdrawn_at: datetime) -> datetime:
     """Return the last moment for the money of a withdrawal that arrived at `withdrawn_at` (UTC)."""
     return withdrawn_at + REIMBURSE_WITHIN
+
+
+def is_withdrawal(verdict: LineVerdict) -> bool:
+    """Tell whether a verdict gives the customer their right to withdraw, by a clause of the policy or by the law beside it.
+
+    Whoever asks in time for money back that the right gives them has withdrawn, whatever words they chose. Source: Directive
+    2011/83/EU, art. 11(1): any unequivocal statement.
+    """
+    if verdict.outcome is Outcome.DECLINE:
+        return False
+    by_law = verdict.by_law is not None and verdict.by_law.right is Right.WITHDRAWAL
+    return by_law or verdict.clause_kind == StatutoryWithdrawal.kind
 
 
 def _unpaid() -> Q:

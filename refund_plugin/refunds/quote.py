@@ -15,6 +15,7 @@ from refund_plugin.gateways.services import gateway_for
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
 from refund_plugin.orders.queries import lines_with_usage
+from refund_plugin.policies.floors import floor_of_line
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.facts import gather_facts
@@ -83,7 +84,7 @@ class Quote:
         """Return what the policy would say if the customer reported a fault; None when that changes nothing for the line."""
         if line.facts.fault_reported or line.verdict.reason in (Reason.ALREADY_REFUNDED, Reason.NOTHING_PAID):
             return None
-        verdict = evaluate(self.document, replace(line.facts, fault_reported=True), step=self.step)
+        verdict = evaluate(self.document, replace(line.facts, fault_reported=True), self.step, floor_of_line(line.facts))
         same = (verdict.outcome, verdict.amount_minor, verdict.clause_anchor) == (
             line.verdict.outcome,
             line.verdict.amount_minor,
@@ -160,11 +161,12 @@ def judge_facts(document: PolicyDocument, facts: LineFacts, *, step: int, kept_f
     A promise of `kept_from` is kept by judging at that moment what is known now: use and refunds since then count, and the
     time that has passed since does not. Where today's answer is no worse, it is today's.
     """
-    verdict = evaluate(document, facts, step=step)
+    floor = floor_of_line(facts)
+    verdict = evaluate(document, facts, step, floor)
     if kept_from is None or kept_from >= facts.now:
         return facts, verdict
     then = replace(facts, now=kept_from)
-    promised = evaluate(document, then, step=step)
+    promised = evaluate(document, then, step, floor)
     is_no_worse = _RANK[verdict.outcome] >= _RANK[promised.outcome] and verdict.amount_minor >= promised.amount_minor
     return (facts, verdict) if is_no_worse else (then, promised)
 

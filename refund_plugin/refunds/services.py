@@ -27,7 +27,7 @@ from refund_plugin.refunds.checks import (
     check_text,
 )
 from refund_plugin.refunds.facts import FAULTS
-from refund_plugin.refunds.law import reimburse_by
+from refund_plugin.refunds.law import is_withdrawal, reimburse_by
 from refund_plugin.refunds.locks import lock_purchase_for_request, lock_request
 from refund_plugin.refunds.models import (
     Decision,
@@ -106,6 +106,7 @@ def request_refund(
             if promised:
                 check_kept(promised, quote)
             outcome = DecisionOutcome.REVIEW if to_review else judge(quote, wants_person=wants_person or withdrawal)
+            withdrawal = withdrawal or any(is_withdrawal(line.verdict) for line in quote.lines)
             held_back = _do_brake(quote, outcome, at=read_at, now=now)
             outcome = DecisionOutcome.REVIEW if held_back else outcome
             request = RefundRequest.objects.create(

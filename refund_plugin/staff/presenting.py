@@ -16,7 +16,7 @@ from refund_plugin.refunds.brake.models import BrakeReason
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.quote import NO_POLICY, Quote
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
-from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate
+from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate, floor_of
 from refund_plugin.rules.explanation import LineExplanation, explain_line
 
 STATUS_OF_STATE = {
@@ -64,12 +64,13 @@ def case_lines(request: RefundRequest, formatter: Formatter) -> list[CaseLine]:
     decided = [decision for decision in request.decisions.all() if decision.outcome in ("approved", "declined")]
     granted = decided[-1].amounts if decided else None
     facts_of = {int(facts["line_id"]): LineFacts.from_json(facts) for facts in engine.facts} if engine else {}
-    steps = {int(verdict["line_id"]): int(verdict.get("step", 1)) for verdict in engine.verdicts} if engine else {}
+    recorded = {int(verdict["line_id"]): verdict for verdict in engine.verdicts} if engine else {}
     document = load_version(request.policy_version) if request.policy_version else NO_POLICY
     lines = []
     for item in request.lines.all():
         facts = facts_of[item.line_id]
-        verdict = evaluate(document, facts, step=steps[item.line_id])
+        stored = recorded[item.line_id]
+        verdict = evaluate(document, facts, int(stored.get("step", 1)), floor_of(stored))
         given = Money(int(granted.get(str(item.line_id), 0)), facts.currency) if granted is not None else None
         lines.append(_line(item.line, item.quantity, facts, verdict, document, request.policy_version, formatter, granted=given))
     return lines

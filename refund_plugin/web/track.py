@@ -29,7 +29,7 @@ from refund_plugin.refunds.services import answer_evidence, cancel_request
 from refund_plugin.refunds.states import OVER, REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.refunds.timeline import Step, timeline, unbroken
 from refund_plugin.refunds.tracking import find_by_token
-from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line
+from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line, floor_of
 from refund_plugin.web.forms import AnswerForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
 from refund_plugin.web.wording import masked, paid_with, status_headline
@@ -212,14 +212,14 @@ def _lines(request: RefundRequest, formatter: Formatter) -> list[TrackedLine]:
     document = load_version(request.policy_version) if request.policy_version else NO_POLICY
     records = {}
     for facts, verdict in zip(judged.facts, judged.verdicts, strict=True) if judged else ():
-        records[int(facts["line_id"])] = (LineFacts.from_json(facts), int(verdict["step"]))
+        records[int(facts["line_id"])] = (LineFacts.from_json(facts), int(verdict["step"]), floor_of(verdict))
     rows = []
     for item in asked:
         explanation, url = None, ""
         # once a person has decided, their reason stands in the timeline and the policy's own would contradict it
         if item.line_id in records and not by_person:
-            facts, step = records[item.line_id]
-            explanation = explain_line(evaluate(document, facts, step=step), document, facts, formatter)
+            facts, step, floor = records[item.line_id]
+            explanation = explain_line(evaluate(document, facts, step, floor), document, facts, formatter)
             if request.policy_version and explanation.clause_anchor:
                 url = content.policy_pages().policy_url(request.policy_version, explanation.clause_anchor)
         amount = Money(int(granted.get(str(item.line_id), 0)), request.purchase.currency)
