@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.core.paginator import Paginator
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -20,12 +21,13 @@ from cms_pages.checking import findings_of
 from cms_pages.documents import document_of
 from cms_pages.fields import ClausesField, LimitsField
 from cms_pages.forms import RefundPolicyPageForm
+from cms_pages.history import VERSIONS_A_PAGE, read_history
 from cms_pages.panels import PolicyChecksPanel, PolicyStatusPanel
 from cms_pages.prose import ProseField
 from cms_pages.services import Publication, close_publication, freeze_publication, publish_translation
 from refund_plugin import clock
 from refund_plugin.conf import settings
-from refund_plugin.policies.queries import Texts, policy_for_key
+from refund_plugin.policies.queries import Texts
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import store_for_site
 
@@ -214,14 +216,11 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
 
     @path("versions/", name="versions")
     def show_versions(self, request: HttpRequest) -> HttpResponse:
-        """List what was in force when."""
-        policy = policy_for_key(self.policy_key)
-        history = (
-            presentation.history(policy, now=clock.now(), version_url=lambda number: self._sub_url("version", number=number))
-            if policy
-            else []
-        )
-        return self.render(request, template="cms_pages/policy_versions.html", context_overrides={"history": history})
+        """List what was in force when, and what changed each time."""
+        history = read_history(key=self.policy_key, locale=self.locale.language_code, now=clock.now())
+        shown = Paginator(history.versions if history else [], VERSIONS_A_PAGE).get_page(request.GET.get("page"))
+        context = {"page_of_history": shown, "history": history.entries(list(shown.object_list)) if history else []}
+        return self.render(request, template="cms_pages/policy_versions.html", context_overrides=context)
 
     @path("versions/<int:number>/", name="version")
     def show_version(self, request: HttpRequest, number: int) -> HttpResponse:

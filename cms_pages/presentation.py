@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from refund_plugin.conf import settings
+from cms_pages.history import ClauseChange, History, HistoryEntry, currency_of, read_history
 from refund_plugin.localize import Formatter, formatter_for
-from refund_plugin.policies.models import Policy, PolicyVersion
-from refund_plugin.policies.queries import Texts, in_force, load_version, localized, policy_for_key, texts_of, upcoming_version, versions_of
+from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.policies.queries import Texts, load_version, localized
 from refund_plugin.rules import Finding, PolicyDocument, describe_clause
 
 
@@ -26,14 +25,6 @@ class ClauseView:
     summary: str
     bullet: str
     body: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one clause: pieces of text that were kept (""), deleted ("del") or inserted ("ins")."""
-
-    title: str
-    pieces: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +49,15 @@ class PolicyView:
     founding_reason: str = ""
     has_earlier: bool = False
     upcoming: HistoryEntry | None = None
-    changes: Sequence[Change] = ()
+    changes: Sequence[ClauseChange] = ()
     problems: Sequence[tuple[str, str]] = ()
     hints: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One version in a list."""
-
-    number: int
-    since: str
-    until: str
-    is_current: bool
-    has_begun: bool
-    founding_reason: str = ""
-    url: str = ""
 
 
 def clause_views(document: PolicyDocument, language: Formatter, texts: Texts | None = None) -> list[ClauseView]:
     """Render the clauses of a document, with the editor's words beside them."""
     texts = texts or {}
-    currency = next(iter(document.auto_approve_limit)) if len(document.auto_approve_limit) == 1 else ""
+    currency = currency_of(document)
     views = []
     for number, clause in enumerate(localized(document, texts).clauses, 1):
         said = describe_clause(clause, language, currency)
@@ -104,88 +82,25 @@ def draft_view(*, document: PolicyDocument, texts: Texts, timezone: str, finding
 
 def current_view(*, key: str, locale: str, now: datetime) -> PolicyView | None:
     """Show the version in force, else the one that will be; None when nothing is published."""
-    policy = policy_for_key(key)
-    if policy is None:
+    history = read_history(key=key, locale=locale, now=now)
+    shown = history and (history.current or history.upcoming)
+    if not history or not shown:
         return None
-    current = versions_of(policy).filter(in_force(now)).first()
-    upcoming = upcoming_version(policy=policy, at=now)
-    shown = current or upcoming
-    if shown is None:
-        return None
-    return _view(shown, locale=locale, now=now, current=current, upcoming=upcoming if current else None)
+    return _view(shown, history, upcoming=history.upcoming if history.current else None)
 
 
 def version_view(*, key: str, number: int, locale: str, now: datetime) -> PolicyView | None:
     """Show one version as it was frozen; None when there is no such version."""
-    policy = policy_for_key(key)
-    version = versions_of(policy).filter(number=number).first() if policy else None
-    if policy is None or version is None:
-        return None
-    current = versions_of(policy).filter(in_force(now)).first()
-    return _view(version, locale=locale, now=now, current=current, upcoming=None)
+    history = read_history(key=key, locale=locale, now=now)
+    version = history.numbered(number) if history else None
+    return _view(version, history, upcoming=None) if history and version else None
 
 
-def history(policy: Policy, *, now: datetime, version_url: Callable[[int], str]) -> list[HistoryEntry]:
-    """List a policy's versions that were, are or will be in force, the newest first."""
-    versions = [version for version in versions_of(policy) if version.closed_at is None or version.closed_at > version.effective_from]
-    current = next((version for version in versions if _is_in_force(version, now)), None)
-    language = formatter_for(timezone=_timezone(policy))
-    return [
-        _entry(version, later=versions[:index], language=language, now=now, current=current, url=version_url(version.number))
-        for index, version in enumerate(versions)
-    ]
-
-
-def changes_between(before: Sequence[ClauseView], after: Sequence[ClauseView]) -> list[Change]:
-    """Say what changed, clause by clause, word by word; a clause is the same one when its anchor is."""
-    old = {view.anchor: view for view in before}
-    new = {view.anchor: view for view in after}
-    changes = []
-    for view in after:
-        earlier = old.get(view.anchor)
-        if earlier is None:
-            changes.append(Change(view.title, [("ins", view.summary)]))
-        elif earlier.summary != view.summary:
-            changes.append(Change(view.title, _pieces(earlier.summary, view.summary)))
-    changes += [Change(view.title, [("del", view.summary)]) for view in before if view.anchor not in new]
-    kept_before = [view.anchor for view in before if view.anchor in new]
-    kept_after = [view.anchor for view in after if view.anchor in old]
-    if kept_before != kept_after:
-        changes.append(Change(_("Order"), [("", _("The clauses are now read in another order; the first that applies decides."))]))
-    return changes
-
-
-def _pieces(before: str, after: str) -> list[tuple[str, str]]:
-    old, new = before.split(), after.split()
-    pieces = []
-    for tag, old_from, old_to, new_from, new_to in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pieces.append(("", " ".join(old[old_from:old_to])))
-            continue
-        if old_to > old_from:
-            pieces.append(("del", " ".join(old[old_from:old_to])))
-        if new_to > new_from:
-            pieces.append(("ins", " ".join(new[new_from:new_to])))
-    return pieces
-
-
-def _view(
-    version: PolicyVersion, *, locale: str, now: datetime, current: PolicyVersion | None, upcoming: PolicyVersion | None
-) -> PolicyView:
-    language = formatter_for(timezone=_timezone(version.policy))
-    texts = texts_of(version=version, locale=locale)
-    views = clause_views(load_version(version), language, texts)
-    versions = list(versions_of(version.policy))
-    entry = _entry(
-        version, later=[other for other in versions if other.number > version.number], language=language, now=now, current=current
-    )
-    earlier = next((other for other in versions if other.number < version.number and _was_in_force(other)), None)
-    changes: Sequence[Change] = ()
-    if earlier is not None:
-        before = clause_views(load_version(earlier), language, texts_of(version=earlier, locale=locale))
-        changes = changes_between(before, views)
+def _view(version: PolicyVersion, history: History, *, upcoming: PolicyVersion | None) -> PolicyView:
+    entry = history.entry(version)
+    texts = history.texts(version)
     return PolicyView(
-        clauses=views,
+        clauses=clause_views(load_version(version), history.language, texts),
         intro=_intro(texts),
         number=version.number,
         since=entry.since,
@@ -193,47 +108,11 @@ def _view(
         is_current=entry.is_current,
         has_begun=entry.has_begun,
         founding_reason=version.founding_reason,
-        has_earlier=earlier is not None,
-        upcoming=_entry(upcoming, later=[], language=language, now=now, current=current) if upcoming else None,
-        changes=changes,
+        has_earlier=not entry.is_first,
+        upcoming=history.entry(upcoming) if upcoming else None,
+        changes=entry.changes,
     )
-
-
-def _entry(
-    version: PolicyVersion,
-    *,
-    later: Sequence[PolicyVersion],
-    language: Formatter,
-    now: datetime,
-    current: PolicyVersion | None,
-    url: str = "",
-) -> HistoryEntry:
-    ends = [other.effective_from for other in later if _was_in_force(other) and other.effective_from >= version.effective_from]
-    if version.closed_at is not None:
-        ends.append(version.closed_at)
-    return HistoryEntry(
-        number=version.number,
-        since=language.date(version.effective_from),
-        until=language.date(min(ends)) if ends else "",
-        is_current=current is not None and version.pk == current.pk,
-        has_begun=version.effective_from <= now,
-        founding_reason=version.founding_reason,
-        url=url,
-    )
-
-
-def _was_in_force(version: PolicyVersion) -> bool:
-    """Tell whether a version ever decided purchases, or will."""
-    return version.closed_at is None or version.closed_at > version.effective_from
-
-
-def _is_in_force(version: PolicyVersion, now: datetime) -> bool:
-    return version.effective_from <= now and (version.closed_at is None or version.closed_at > now)
 
 
 def _intro(texts: Mapping[str, Mapping[str, str]]) -> str:
     return texts.get("", {}).get("body", "")
-
-
-def _timezone(policy: Policy) -> str:
-    return policy.store.timezone if policy.store else settings().zone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -81,6 +81,12 @@ def texts_of(*, version: PolicyVersion, locale: str) -> Texts:
     return text.texts if text else {}
 
 
+def texts_by_version(versions: Iterable[PolicyVersion], locale: str) -> dict[int, Texts]:
+    """Return the prose of several versions in a language, as published last, by the version's id; one query."""
+    found = PolicyText.objects.filter(version__in=[version.pk for version in versions], locale=locale).order_by("id")
+    return {text.version_id: text.texts for text in found}
+
+
 def localized(document: PolicyDocument, texts: Texts) -> PolicyDocument:
     """Return the document with titles and reasons in the language of `texts`; it decides exactly as before."""
 
@@ -90,6 +96,22 @@ def localized(document: PolicyDocument, texts: Texts) -> PolicyDocument:
         return replace(clause, **changes) if changes else clause
 
     return PolicyDocument(tuple(in_language(clause) for clause in document.clauses), document.auto_approve_limit)
+
+
+def localized_pair(before: PolicyDocument, after: PolicyDocument, texts: tuple[Texts, Texts]) -> tuple[PolicyDocument, PolicyDocument]:
+    """Return two versions in one language, fit to be compared: a translation that came with one of them is no change of the rule."""
+    plain: tuple[dict[str, dict[str, str]], ...] = tuple({anchor: dict(text) for anchor, text in each.items()} for each in texts)
+    for clause in after.clauses:
+        earlier = before.clause(clause.anchor)
+        for name in ("title", "reason"):
+            own = getattr(clause, name, None)
+            if earlier is None or own is None or getattr(earlier, name, None) != own:
+                continue
+            old, new = (each.get(clause.anchor, {}).get(name) for each in plain)
+            if bool(old) != bool(new):
+                for each in plain:
+                    each.setdefault(clause.anchor, {})[name] = old or new or ""
+    return localized(before, plain[0]), localized(after, plain[1])
 
 
 def load_version_in(version: PolicyVersion, locale: str) -> PolicyDocument:

@@ -93,23 +93,6 @@ def test_a_draft_is_not_shown(client, make_page):
     assert "99" not in read(client, page.url)
 
 
-def test_what_changed_is_told_word_by_word(client, make_page):
-    page = make_page(guarantee(14, anchor="a"), refused(anchor="b"))
-    assert "What changed" not in read(client, page.url)
-    publish(page, guarantee(30, anchor="a"), guarantee(60, title="New one", anchor="c", percent=50))
-    html = client.get(page.url).content.decode()
-    assert "What changed on" in html
-    assert "<del>14</del> <ins>30</ins>" in html
-    assert re.search(r"<b>New one</b>: <ins>Ask within 60 days", html)
-    assert re.search(r"<b>Final sale</b>: <del>For what is tagged", html)
-
-
-def test_another_order_is_a_change_because_the_first_that_applies_decides(client, make_page):
-    page = make_page(guarantee(14, anchor="a"), refused(anchor="b"))
-    publish(page, refused(anchor="b"), guarantee(14, anchor="a"))
-    assert "read in another order" in read(client, page.url)
-
-
 def test_a_translated_page_has_its_own_words(client, make_page, home, settings):
     settings.WAGTAIL_I18N_ENABLED = True
     settings.WAGTAIL_CONTENT_LANGUAGES = [("en", "English"), ("de", "Deutsch")]
