@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, MultiFieldPanel
 from wagtail.contrib.routable_page.models import RoutablePageMixin, path
 
-from cms_pages import presentation
+from cms_pages import presentation, previews
 from cms_pages.blocks import KEPT, fill_anchors
 from cms_pages.checking import findings_of
 from cms_pages.documents import document_of
@@ -197,19 +197,40 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         context["refund_base_template"] = settings().base_template
         if getattr(request, "is_preview", False):
-            context["policy"] = self.draft_view()
+            as_customer = getattr(request, "preview_mode", "") == previews.CUSTOMER
+            context["policy"] = self.draft_view(with_remarks=not as_customer)
+            context["as_customer"] = as_customer
         else:
             context["policy"] = presentation.current_view(key=self.policy_key, locale=self.locale.language_code, now=clock.now())
         context["versions_url"] = self._sub_url("versions")
         return context
 
-    def draft_view(self) -> presentation.PolicyView:
+    def draft_view(self, *, with_remarks: bool = True) -> presentation.PolicyView:
         """Return the page's own values for a preview, with what the linter says about them."""
         source = self.source
         clauses, limits = (self.clauses, self.limits) if source is self else (source.clauses, source.limits)
         fill_anchors(clauses)
         document = document_of(clauses, limits)
-        return presentation.draft_view(document=document, texts=self.texts, timezone=self.store.timezone, findings=findings_of(self))
+        findings = findings_of(self) if with_remarks else ()
+        return presentation.draft_view(document=document, texts=self.texts, timezone=self.store.timezone, findings=findings)
+
+    @property
+    def preview_modes(self) -> list[tuple[str, Any]]:
+        """How an editor can look at a draft."""
+        return previews.MODES
+
+    def make_preview_request(self, original_request: Any = None, preview_mode: Any = None, extra_request_attrs: Any = None) -> Any:
+        """Let the preview of a past purchase know which one: the request that Wagtail makes up has no query of its own."""
+        if preview_mode == previews.PURCHASE:
+            extra_request_attrs = {**(extra_request_attrs or {}), "preview_order": previews.asked_number(original_request)}
+        return super().make_preview_request(original_request, preview_mode, extra_request_attrs)
+
+    def serve_preview(self, request: HttpRequest, mode_name: str) -> HttpResponse:
+        """Show the draft, or what it says about a past purchase."""
+        if mode_name != previews.PURCHASE:
+            return super().serve_preview(request, mode_name)  # type: ignore[no-any-return]
+        judged = previews.preview_purchase(self, user=request.user, number=getattr(request, "preview_order", ""))
+        return self.render(request, template="cms_pages/preview_purchase.html", context_overrides={"judged": judged})
 
     def _sub_url(self, name: str, **kwargs: Any) -> str:
         return (self.url or "") + self.reverse_subpage(name, kwargs=kwargs)
