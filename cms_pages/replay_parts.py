@@ -117,7 +117,7 @@ class Segment:
     @property
     def has_room(self) -> bool:
         """Whether the number fits in."""
-        return self.width >= 14 + 9 * len(str(self.count))
+        return self.width >= 20 + 16 * len(str(self.count))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from refund_plugin.errors import InvalidInput
-from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, Reason, evaluate
+from refund_plugin.policies.floors import floor_of_line
+from refund_plugin.rules import (
+    Floor,
+    Language,
+    LineExplanation,
+    LineFacts,
+    LineVerdict,
+    Outcome,
+    PolicyDocument,
+    Reason,
+    evaluate,
+    explain_line,
+    floor_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,37 +49,64 @@ def was_judged(verdict: Mapping[str, Any]) -> Judged:
 
 
 def judge(document: PolicyDocument, facts: LineFacts, step: int) -> Judged | None:
-    """Return what a document answers; None when it cannot be told, because a clause of a plug-in fails."""
-    verdict = _evaluate(document, facts, step)
+    """Return what a document answers beside the law of the buyer's country; None when it cannot be told, as a clause fails."""
+    verdict = _evaluate(document, facts, step, floor_of_line(facts))
     return None if verdict is None else _answer(verdict)
 
 
-def judge_again(document: PolicyDocument, stored: Mapping[str, Any], step: int, given: Judged) -> Judged | None:
+def judge_again(
+    document: PolicyDocument, stored: Mapping[str, Any], told: Mapping[str, Any], past: Callable[[], PolicyDocument]
+) -> Judged | None:
     """Return what a document answers on the facts that a decision stored.
 
+    The law counts as it counted then: as stored with the verdict where it decided, else as it is known now, unless the very policy
+    that decided would now be overruled by it. Then it was no law for that decision.
+
     Args:
-        given: the answer that was given then.
+        told: the verdict that the decision stored.
+        past: returns the policy that decided; asked for seldom.
     Returns:
         None when it cannot be told: the facts cannot be read any more, or the document asks for a fact that was not recorded
         then. A fact that was recorded as unknown sends the line to a person, as it would have.
     """
+    step = told["step"]
     try:
-        facts = LineFacts.from_json(stored)
+        facts, law = LineFacts.from_json(stored), floor_of(told)
     except InvalidInput as error:
         logger.warning("facts that a decision stored cannot be replayed: %s", error)
         return None
-    verdict = _evaluate(document, facts, step)
+    verdict = _evaluate(document, facts, step, law or floor_of_line(facts))
+    if verdict is not None and verdict.by_law and law is None:
+        then = _evaluate(past(), facts, step, verdict.by_law.floor)
+        if then is None or then.by_law:
+            verdict = _evaluate(document, facts, step, None)
     if verdict is None:
         return None
     answer = _answer(verdict)
-    if verdict.reason is Reason.FACT_MISSING and answer != given and _lacks_records(verdict, stored):
+    if verdict.reason is Reason.FACT_MISSING and answer != was_judged(told) and _lacks_records(verdict, stored):
         return None
     return answer
 
 
-def _evaluate(document: PolicyDocument, facts: LineFacts, step: int) -> LineVerdict | None:
+def explain_again(
+    document: PolicyDocument, stored: Mapping[str, Any], step: int, answer: Judged, law: Floor | None, language: Language
+) -> LineExplanation | None:
+    """Say an answer in words; None when the code and the laws that are known now would give another one.
+
+    Args:
+        law: what the law was, if that was stored.
+    """
+    facts = LineFacts.from_json(stored)
+    for floor in (law or floor_of_line(facts), None):
+        verdict = _evaluate(document, facts, step, floor)
+        if verdict is not None and _answer(verdict) == answer:
+            return explain_line(verdict, document, facts, language)
+    return None
+
+
+def _evaluate(document: PolicyDocument, facts: LineFacts, step: int, floor: Floor | None) -> LineVerdict | None:
     try:
-        return evaluate(document, facts, step=step)
+        return evaluate(document, facts, step, floor)
     except Exception as error:  # a plug-in's clause may raise anything; that line cannot be told, and the others go on
         logger.warning("a line cannot be judged by the draft: %s: %s", type(error).__name__, error)
         return None

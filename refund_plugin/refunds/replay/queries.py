@@ -9,12 +9,10 @@ from typing import Any
 from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, When
 
 from refund_plugin.money import Money
-from refund_plugin.policies.models import PolicyVersion
-from refund_plugin.policies.queries import load_version
-from refund_plugin.refunds.quote import NO_POLICY
+from refund_plugin.refunds.replay.judging import Judged, explain_again, was_judged
 from refund_plugin.refunds.replay.models import Answer, ReplayChange, ReplayKind, ReplayRun, Shadow, ShadowVerdict
-from refund_plugin.refunds.replay.reading import as_dict
-from refund_plugin.rules import Language, LineExplanation, LineFacts, PolicyDocument, evaluate, explain_line, load_document
+from refund_plugin.refunds.replay.reading import as_dict, document_behind
+from refund_plugin.rules import Language, LineExplanation, floor_of, load_document
 from refund_plugin.stores.models import Store
 
 GIVEN = (Answer.APPROVE, Answer.REVIEW, Answer.DECLINE)
@@ -122,8 +120,12 @@ def both_answers(change: ReplayChange, language: Language) -> tuple[LineExplanat
     Returns:
         None for an answer that cannot be told, or that the code installed now would give otherwise.
     """
-    before = _explain(_document(change.version), change.facts, change.step, change.before, language)
-    return before, _explain(load_document(change.run.document), change.facts, change.step, change.after, language)
+    draft, policy = load_document(change.run.document), document_behind(change.version)
+    before, after = Judged(change.before, change.before_minor), Judged(change.after, change.after_minor)
+    return (
+        explain_again(policy, change.facts, change.step, before, None, language),
+        None if change.after == Answer.UNCLEAR else explain_again(draft, change.facts, change.step, after, None, language),
+    )
 
 
 def shadows_of(*, store: Store, policy_key: str) -> QuerySet[Shadow]:
@@ -163,9 +165,13 @@ def shadow_answers(verdict: ShadowVerdict, language: Language) -> tuple[LineExpl
     """Say in words what was answered about a line of a decision and what the silent draft said; as `both_answers`."""
     decision = verdict.decision
     stored = zip(map(as_dict, decision.facts), map(as_dict, decision.verdicts), strict=True)
-    facts, step = next((facts, told["step"]) for facts, told in stored if int(facts["line_id"]) == verdict.line_id)
-    before = _explain(_document(decision.policy_version), facts, step, verdict.before, language)
-    return before, _explain(load_document(verdict.shadow.document), facts, step, verdict.after, language)
+    facts, told = next((facts, told) for facts, told in stored if int(facts["line_id"]) == verdict.line_id)
+    draft, policy = load_document(verdict.shadow.document), document_behind(decision.policy_version)
+    step, law, after = told["step"], floor_of(told), Judged(verdict.after, verdict.after_minor)
+    return (
+        explain_again(policy, facts, step, was_judged(told), law, language),
+        None if verdict.after == Answer.UNCLEAR else explain_again(draft, facts, step, after, law, language),
+    )
 
 
 def _shadow_money(said: QuerySet[ShadowVerdict]) -> list[MoneySums]:
@@ -186,15 +192,3 @@ def _shadow_money(said: QuerySet[ShadowVerdict]) -> list[MoneySums]:
     )
     names = ("was", "will", "gains", "losses", "waits", "would_wait")  # in the order of the sums
     return [MoneySums(*(Money(minor, currency) for minor in sums)) for currency, *sums in rows.values_list("currency", *names)]
-
-
-def _document(version: PolicyVersion | None) -> PolicyDocument:
-    return load_version(version) if version else NO_POLICY
-
-
-def _explain(document: PolicyDocument, stored: Mapping[str, object], step: int, answer: str, language: Language) -> LineExplanation | None:
-    if answer == Answer.UNCLEAR:
-        return None
-    facts = LineFacts.from_json(stored)
-    verdict = evaluate(document, facts, step=step)
-    return explain_line(verdict, document, facts, language) if verdict.outcome.value == answer else None

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -19,6 +20,7 @@ from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
+from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, name_in_force, version_named
 from refund_plugin.refunds.facts import gather_facts, records_of
 from refund_plugin.refunds.models import Decision
@@ -63,6 +65,13 @@ def _read_requests(run: ReplayRun, document: PolicyDocument) -> Page:
     page = Page(ReplayKind.REQUESTS.value, room=_room(run))
     rows = _decisions(run) if run.cursor is None else _decisions(run).filter(pk__lt=run.cursor)
     found = list(rows.order_by("-pk").values_list(*_COLUMNS)[:REQUESTS_PER_PAGE])
+    documents: dict[int | None, PolicyDocument] = {None: NO_POLICY}
+
+    def document_of(version_id: int | None) -> PolicyDocument:
+        if version_id is not None and version_id not in documents:
+            documents[version_id] = load_version(PolicyVersion.objects.get(pk=version_id))
+        return documents[version_id]
+
     for _pk, decided_at, request_id, customer_id, version_id, currency, all_facts, verdicts in found:
         if not run.since <= decided_at <= run.until:
             continue
@@ -71,7 +80,7 @@ def _read_requests(run: ReplayRun, document: PolicyDocument) -> Page:
             before = was_judged(verdict)
             changed += page.add_line(
                 before,
-                judge_again(document, facts, verdict["step"], before),
+                judge_again(document, facts, verdict, partial(document_of, version_id)),
                 currency=currency,
                 customer_id=customer_id,
                 request_id=request_id,
@@ -88,6 +97,11 @@ def _read_requests(run: ReplayRun, document: PolicyDocument) -> Page:
 
 def _room(run: ReplayRun) -> int:
     return max(0, MAX_KEPT - int(run.counts.get("kept", 0)))
+
+
+def document_behind(version: PolicyVersion | None) -> PolicyDocument:
+    """Return the policy that decided; one without clauses where there was none."""
+    return load_version(version) if version else NO_POLICY
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def _read_purchases(run: ReplayRun, document: PolicyDocument) -> Page:
             page.add_case(0)
             continue
         version = version_named(purchase.in_force) if purchase.in_force else None
-        today = load_version(version) if version else NO_POLICY
+        today = document_behind(version)
         version_id = version.pk if version else None
         changed = sum(_compare(page, today, document, purchase, line, facts[line.pk], step, version_id) for line in lines)
         page.add_case(changed)

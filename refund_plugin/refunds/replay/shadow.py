@@ -20,7 +20,7 @@ from refund_plugin.refunds import events
 from refund_plugin.refunds.models import Decision
 from refund_plugin.refunds.replay.judging import judge_again, was_judged
 from refund_plugin.refunds.replay.models import Answer, Shadow, ShadowVerdict
-from refund_plugin.refunds.replay.reading import as_dict
+from refund_plugin.refunds.replay.reading import as_dict, document_behind
 from refund_plugin.rules import PolicyDocument, document_hash, dump_document, load_document
 from refund_plugin.stores.models import Store
 
@@ -90,7 +90,7 @@ def _verdicts(shadow: Shadow, decision: Decision) -> Sequence[ShadowVerdict]:
     found = []
     for facts, verdict in zip(map(as_dict, decision.facts), map(as_dict, decision.verdicts), strict=True):
         before = was_judged(verdict)
-        after = judge_again(document, facts, verdict["step"], before)
+        after = judge_again(document, facts, verdict, lambda: document_behind(decision.policy_version))
         found.append(
             ShadowVerdict(
                 shadow=shadow,

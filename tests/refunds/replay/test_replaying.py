@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from refund_plugin import clock
 from refund_plugin.errors import InvalidInput
 from refund_plugin.money import Money
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.replay import reading, services
 from refund_plugin.refunds.replay.models import ReplayChange, ReplayKind, ReplayRun, ReplayState
@@ -23,11 +24,13 @@ from refund_plugin.rules import (
     DuplicatePurchase,
     FactRule,
     Goodwill,
+    LineFacts,
     MoneyBack,
     NonRefundable,
     PolicyDocument,
     Selector,
     UnusedOnly,
+    evaluate,
     register_fact,
     unregister_fact,
 )
@@ -122,7 +125,7 @@ WINDOWS = st.lists(
 
 
 @given(WINDOWS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_sums_add_up_whatever_the_draft(past, parts):
     run = replay(PolicyDocument(tuple(clause(number, *part) for number, part in enumerate(parts))))
     for found in comparisons(run):
@@ -232,6 +235,41 @@ def test_a_replay_changes_nothing_but_its_own_rows(past):
     before = state()
     replay(draft())
     assert state() == before
+
+
+# -- the law beside the policy --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def german(policy):
+    """Ada, in Germany, asked for what is on sale, not used, within 14 days: the law gives what the policy refuses."""
+    purchase = make_purchase(lines=[SALE])
+    Purchase.objects.filter(pk=purchase.pk).update(country="DE")
+    return ask(purchase)
+
+
+def test_what_the_law_gave_it_gives_beside_every_draft(german):
+    assert german.decisions.get().verdicts[0]["floor"]
+    assert about(replay(SAME)).answers == {("approve", "approve"): 1}
+    run = replay(draft(NonRefundable(anchor="none", reason="No.")))
+    assert (about(run).answers, about(run).denied) == ({("approve", "approve"): 1}, 0)
+
+
+def test_a_decision_from_before_the_law_was_known_is_judged_without_it(german):
+    stored = german.decisions.get()
+    alone = evaluate(SAME, LineFacts.from_json(stored.facts[0]))
+    Decision.objects.update(verdicts=[alone.as_json()])
+    assert about(replay(SAME)).answers == {("decline", "decline"): 1}
+    assert about(replay(draft(NonRefundable(anchor="none", reason="No.")))).answers == {("decline", "decline"): 1}
+    assert about(replay(draft(MoneyBack(anchor="all", window_days=60)))).answers == {("decline", "approve"): 1}
+
+
+def test_answers_that_the_law_gave_are_told_in_its_words(german):
+    german.decisions.update(verdicts=[{**german.decisions.get().verdicts[0], "amount_minor": 800}])
+    change = changes_of(replay(SAME)).get(kind=ReplayKind.REQUESTS)
+    before, after = both_answers(change, ENGLISH)
+    assert before is None  # a stored amount that nobody can explain is not explained
+    assert "The law gives you more than this policy" in after.sentence
 
 
 # -- in the background ----------------------------------------------------------------------------------------------
