@@ -92,7 +92,8 @@ def localized(document: PolicyDocument, texts: Texts) -> PolicyDocument:
 
     def in_language(clause: Clause) -> Clause:
         text = texts.get(clause.anchor, {})
-        changes: dict[str, Any] = {name: text[name] for name in ("title", "reason") if text.get(name) and hasattr(clause, name)}
+        said = {name: text[name] for name in ("title", "reason", "evidence") if text.get(name)}
+        changes: dict[str, Any] = {name: words for name, words in said.items() if hasattr(clause, name)}
         return replace(clause, **changes) if changes else clause
 
     return PolicyDocument(tuple(in_language(clause) for clause in document.clauses), document.auto_approve_limit)

@@ -16,6 +16,7 @@ from refund_plugin.rules import Outcome
 
 MAX_MESSAGE = 4000
 MAX_KEY = 64
+MAX_TRACES = 100_000  # lines times clauses: 200 lines of a policy of 500 clauses, which is 10 MB of reasons
 
 
 def check_text(text: str, *, field: str) -> None:
@@ -43,6 +44,17 @@ def check_submission(*, reason: str, message: str, submission_key: str) -> None:
         raise InvalidInput(_("Please keep your message under %(max)d characters.") % {"max": MAX_MESSAGE}, field="message")
     if not 0 < len(submission_key) <= MAX_KEY:
         raise InvalidInput(_("A submission key has 1 to %(max)d characters.") % {"max": MAX_KEY}, field="submission_key")
+
+
+def check_size(*, lines: int, clauses: int) -> None:
+    """Keep one request within what is judged, stored and explained in a moment.
+
+    Raises:
+        InvalidInput: too many lines for a policy of so many clauses.
+    """
+    if lines * clauses > MAX_TRACES:
+        text = _("Ask for at most %(max)d things at once, and for the others after that.")
+        raise InvalidInput(text % {"max": max(1, MAX_TRACES // clauses)}, field="lines")
 
 
 def suggested_amounts(decision: Decision) -> dict[int, int]:

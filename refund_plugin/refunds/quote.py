@@ -18,6 +18,7 @@ from refund_plugin.orders.queries import lines_with_usage
 from refund_plugin.policies.floors import floor_of_line
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
+from refund_plugin.policies.wording import document_for
 from refund_plugin.refunds.facts import gather_facts
 from refund_plugin.refunds.reserve import split_over_payments
 from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, Reason, evaluate
@@ -79,6 +80,10 @@ class Quote:
         zero = Money.zero(self.purchase.currency)
         approved = sum((line.amount for line in self.lines if line.verdict.outcome == Outcome.APPROVE), zero)
         return approved if self._goes_by_itself(approved) else zero
+
+    def worded(self, language: str) -> Quote:
+        """Return the same quote with the policy's words in a language, a Django language code; one query."""
+        return replace(self, document=document_for(self.version, language)) if self.version else self
 
     def if_faulty(self, line: QuoteLine) -> LineVerdict | None:
         """Return what the policy would say if the customer reported a fault; None when that changes nothing for the line."""

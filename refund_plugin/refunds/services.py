@@ -16,6 +16,7 @@ from refund_plugin.errors import InvalidInput, NotAllowed, RefundPluginError, Re
 from refund_plugin.events import doorbell
 from refund_plugin.events.services import record
 from refund_plugin.orders.models import Payment
+from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may, check_owns
 from refund_plugin.refunds.balances import Balances
@@ -23,6 +24,7 @@ from refund_plugin.refunds.brake.models import BrakeReason
 from refund_plugin.refunds.brake.services import brake_of, decides_alone, take
 from refund_plugin.refunds.checks import (
     MAX_MESSAGE,
+    check_size,
     check_submission,
     check_text,
 )
@@ -94,6 +96,8 @@ def request_refund(
         with transaction.atomic(durable=True):
             purchase, version, read_at = lock_purchase_for_request(purchase_id)
             check_owns(purchase=purchase, by=by)
+            if not withdrawal:  # the law knows no limit to what one may withdraw from
+                check_size(lines=len(lines), clauses=len(load_version(version).clauses) if version else 0)
             promised = read_promise(promise, purchase=purchase)
             quote = quote_purchase(
                 purchase=purchase,

@@ -12,6 +12,7 @@ from refund_plugin.errors import NotFound
 from refund_plugin.limits.network import network_of
 from refund_plugin.orders.lookup import look_up_purchase
 from refund_plugin.orders.queries import purchases_of_user
+from refund_plugin.web.before import steps_of_asking
 from refund_plugin.web.forms import LookupForm
 from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
 from refund_plugin.web.proof import purchase_page, remember_proof
@@ -49,6 +50,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "problems": form.problems(),
+        "steps": steps_of_asking(),
         "conditions": conditions_of(store, formatter, now=clock.now()),
         "purchases": purchase_cards(own[:SHOWN_PURCHASES], formatter),
         "has_more": len(own) > SHOWN_PURCHASES,

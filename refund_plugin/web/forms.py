@@ -94,6 +94,7 @@ class Choice:
         ticked: line ids to refund.
         persons: line ids that the policy declines and a person should look at.
         quantities: units by line id, for the lines whose quantity can be chosen.
+        promise: what `refunds.promise.make_promise` wrote into the page that was shown.
     """
 
     ticked: frozenset[int]
@@ -102,6 +103,7 @@ class Choice:
     reason: str
     message: str
     submission_key: str
+    promise: str = ""
 
     @classmethod
     def first(cls, ticked: Iterable[int]) -> Choice:
@@ -123,6 +125,7 @@ class Choice:
                 reason=data.get("reason", ""),
                 message=_storable(data.get("message", "")),
                 submission_key=_storable(data.get("submission_key", "")) or uuid4().hex,
+                promise=data.get("promise", ""),
             )
         except ValueError:
             raise InvalidInput(_("Choose the quantity from the list."), field="lines") from None

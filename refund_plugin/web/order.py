@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -14,25 +15,30 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from refund_plugin import clock, content
-from refund_plugin.errors import ExceedsBalance, InvalidInput
+from refund_plugin.errors import ExceedsBalance, InvalidInput, QuoteChanged
 from refund_plugin.limits.network import network_of
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
 from refund_plugin.orders.access import uncounted_sentences
 from refund_plugin.orders.lookup import count_request
 from refund_plugin.orders.models import Purchase
+from refund_plugin.refunds.facts import FAULTS
 from refund_plugin.refunds.models import RefundRequest, RequestReason
+from refund_plugin.refunds.promise import Promise, check_kept, lasts_until, make_promise, read_promise
 from refund_plugin.refunds.queries import requests_of_customer
 from refund_plugin.refunds.quote import Quote, QuoteLine, quote_purchase
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.tracking import tracking_token
-from refund_plugin.rules import LineExplanation, Outcome, Reason, explain_line
+from refund_plugin.rules import LineExplanation, LineVerdict, Outcome, Reason, explain_line
+from refund_plugin.web.before import steps_for
+from refund_plugin.web.fixes import Fix, fixes_of
 from refund_plugin.web.forms import Choice, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
 from refund_plugin.web.proof import buyer, open_purchase, purchase_page
 from refund_plugin.web.wording import masked, paid_with, request_cards
 
 MAX_LISTED_QUANTITY = 100
+LINES_PER_PAGE = 50
 TARGETS = {"reason": "reason", "message": "message"}
 
 
@@ -46,6 +52,9 @@ class LineRow:
     amount: str
     note: str
     explanation: LineExplanation
+    if_faulty: LineExplanation | None
+    evidence: str
+    fixes: Sequence[Fix]
     uncounted: Sequence[str]
     clause_url: str
     askable: bool
@@ -99,6 +108,7 @@ def _submit(request: HttpRequest, bought: Purchase, choice: Choice, *, now: date
         channel="web",
         locale=get_language() or "",
         wants_person=bool(choice.persons),
+        promise=choice.promise,
         now=now,
     )
 
@@ -111,22 +121,32 @@ def _show(
     request: HttpRequest, bought: Purchase, choice: Choice | None, problems: list[Problem], *, now: datetime, list_token: str
 ) -> HttpResponse:
     formatter = formatter_of(bought.store)
-    whole = quote_purchase(purchase=bought, now=now)
+    promised = read_promise(choice.promise, purchase=bought) if choice else None
+    kept_from = promised.kept_from(now) if promised else None
+    is_faulty = choice is not None and choice.reason in FAULTS
+    whole = quote_purchase(purchase=bought, fault_reported=is_faulty, kept_from=kept_from, now=now).worded(formatter.locale)
+    page = Paginator(whole.lines, LINES_PER_PAGE).get_page(request.GET.get("page"))
+    shown = replace(whole, lines=list(page.object_list))
     if choice is None:
-        choice = Choice.first(line.line.pk for line in whole.lines if line.verdict.outcome == Outcome.APPROVE)
-    quote, quantity_problems = _with_quantities(whole, choice.quantities, now=now)
+        choice = Choice.first(line.line.pk for line in shown.lines if line.verdict.outcome == Outcome.APPROVE)
+    quote, quantity_problems = _with_quantities(shown, choice.quantities, is_faulty=is_faulty, kept_from=kept_from, now=now)
     problems = problems or quantity_problems
     uncounted = uncounted_sentences([line.line.pk for line in quote.lines], formatter)
     earlier = requests_of_customer([bought.customer_id]).filter(purchase=bought)
     context = {
         "purchase": bought,
-        "action": purchase_page(bought, list_token=list_token),
+        "action": purchase_page(bought, list_token=list_token) + _query(page),
         "headline": _headline(whole, formatter),
         "bought_on": formatter.date(bought.purchased_at),
         "email": masked(bought.customer.email),
         "policy_url": content.policy_pages().policy_url(quote.version) if quote.version else "",
+        "page": page,
         "rows": [_row(line, quote, choice, formatter, uncounted.get(line.line.pk, ())) for line in quote.lines],
         "total": _total(quote, choice, formatter),
+        "promise": make_promise(quote, quoted_at=kept_from),
+        "kept_until": formatter.datetime(lasts_until(kept_from or now)) if quote.total else "",
+        "changed": "" if problems else _changed(promised, quote),
+        "steps": steps_for(quote),
         "can_ask": any(line.askable or _may_ask_person(line) for line in quote.lines),
         "requests": request_cards(earlier, formatter),
         "reasons": RequestReason.choices,
@@ -137,7 +157,24 @@ def _show(
     return show(request, "order", context, status=422 if problems else 200)
 
 
-def _with_quantities(whole: Quote, quantities: Mapping[int, int], *, now: datetime) -> tuple[Quote, list[Problem]]:
+def _query(page: Page[QuoteLine]) -> str:
+    return f"?page={page.number}" if page.number > 1 else ""
+
+
+def _changed(promised: Promise | None, quote: Quote) -> str:
+    """Say that less comes back than was shown before, if so."""
+    if promised is None:
+        return ""
+    try:
+        check_kept(promised, quote)
+    except QuoteChanged as error:
+        return str(error)
+    return ""
+
+
+def _with_quantities(
+    whole: Quote, quantities: Mapping[int, int], *, is_faulty: bool, kept_from: datetime | None, now: datetime
+) -> tuple[Quote, list[Problem]]:
     """Return the quote with the chosen quantities, or as it is with what is wrong with them."""
     changed = {
         line.line.pk: quantities[line.line.pk]
@@ -147,7 +184,9 @@ def _with_quantities(whole: Quote, quantities: Mapping[int, int], *, now: dateti
     if not changed:
         return whole, []
     try:
-        chosen = quote_purchase(purchase=whole.purchase, quantities=changed, now=now)
+        chosen = quote_purchase(
+            purchase=whole.purchase, quantities=changed, version=whole.version, fault_reported=is_faulty, kept_from=kept_from, now=now
+        )
     except InvalidInput as error:
         return whole, [Problem(text=str(error), target="lines")]
     by_id = {line.line.pk: line for line in chosen.lines}
@@ -176,6 +215,8 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, un
     bought = line.line.quantity
     meta = formatter.money(paid) if bought == 1 else _("%(count)d for %(amount)s") % {"count": bought, "amount": formatter.money(paid)}
     anchor = explanation.clause_anchor
+    faulty = quote.if_faulty(line)
+    if_faulty = explain_line(faulty, quote.document, replace(line.facts, fault_reported=True), formatter) if faulty else None
     return LineRow(
         id=line.line.pk,
         name=line.line.name,
@@ -183,6 +224,9 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, un
         amount=formatter.money(line.amount) if line.amount or not line.askable else "–",
         note=_note(line),
         explanation=explanation,
+        if_faulty=if_faulty,
+        evidence=_evidence(quote, faulty or line.verdict),
+        fixes=fixes_of(line.line, was_used=line.facts.last_access_at is not None) if line.line.quantity_left > 0 else (),
         uncounted=uncounted,
         clause_url=content.policy_pages().policy_url(quote.version, anchor) if quote.version and anchor else "",
         askable=line.askable,
@@ -192,6 +236,12 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, un
         quantity=line.quantity,
         quantities=range(1, min(line.max_quantity, MAX_LISTED_QUANTITY) + 1) if line.max_quantity > 1 else None,
     )
+
+
+def _evidence(quote: Quote, verdict: LineVerdict) -> str:
+    """Return what the clause that decides wants to see; "" when nothing."""
+    clause = quote.document.clause(verdict.clause_anchor) if verdict.clause_anchor else None
+    return str(getattr(clause, "evidence", "")).strip()
 
 
 def _may_ask_person(line: QuoteLine) -> bool:

@@ -13,12 +13,13 @@ from django.utils.translation import ngettext
 from refund_plugin import content
 from refund_plugin.localize import Formatter
 from refund_plugin.orders.models import Payment, Purchase
-from refund_plugin.policies.queries import load_version, version_in_force
+from refund_plugin.policies.queries import version_in_force
+from refund_plugin.policies.wording import document_for
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.states import RequestState, Settlement
 from refund_plugin.refunds.timeline import Timeline, payment_name, settlement_of, unbroken
 from refund_plugin.refunds.tracking import tracking_token
-from refund_plugin.rules import describe_clause
+from refund_plugin.rules import PolicyDocument, describe_clause
 from refund_plugin.stores.models import Store
 from refund_plugin.web.proof import purchase_page
 
@@ -37,11 +38,20 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a rule of the policy wants to see, in the editor's words."""
+
+    title: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
-    """The policy of today in short: one bullet per clause, and where to read all of it ("" when nowhere)."""
+    """The policy of today in short: one bullet per clause, where to read all of it ("" when nowhere), and what clauses want to see."""
 
     bullets: Sequence[str]
     url: str
+    wanted: Sequence[Wanted]
 
 
 def conditions_of(store: Store, formatter: Formatter, *, now: datetime) -> Conditions | None:
@@ -49,8 +59,15 @@ def conditions_of(store: Store, formatter: Formatter, *, now: datetime) -> Condi
     version = version_in_force(store_id=store.pk, at=now)
     if version is None:
         return None
-    bullets = [describe_clause(clause, formatter).bullet for clause in load_version(version).clauses]
-    return Conditions(bullets=bullets, url=content.policy_pages().current_policy_url(store.pk))
+    document = document_for(version, formatter.locale)
+    bullets = [describe_clause(clause, formatter).bullet for clause in document.clauses]
+    return Conditions(bullets=bullets, url=content.policy_pages().current_policy_url(store.pk), wanted=evidence_wanted(document, formatter))
+
+
+def evidence_wanted(document: PolicyDocument, formatter: Formatter) -> list[Wanted]:
+    """Return what the clauses of a policy want to see; `document` is in the customer's language."""
+    found = [(clause, str(getattr(clause, "evidence", "")).strip()) for clause in document.clauses]
+    return [Wanted(clause.heading(formatter), evidence) for clause, evidence in found if evidence]
 
 
 def masked(email: str) -> str:

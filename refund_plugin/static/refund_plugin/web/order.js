@@ -1,4 +1,4 @@
-// Shows the server's own amounts as soon as something is ticked or a quantity changes; there is no second calculation here.
+// Shows the server's own amounts as soon as something is ticked, or a quantity or the reason changes; there is no second calculation here.
 for (const form of document.querySelectorAll("form[data-refund-live]")) {
   const update = form.querySelector("[data-refund-update]");
   if (!update) continue;
@@ -24,6 +24,6 @@ for (const form of document.querySelectorAll("form[data-refund-live]")) {
   };
 
   form.addEventListener("change", (event) => {
-    if (event.target.matches("input[type=checkbox], select[name^=quantity]")) refresh();
+    if (event.target.matches("input[type=checkbox], select[name^=quantity], select[name=reason]")) refresh();
   });
 }
