@@ -23,6 +23,7 @@ from refund_plugin.orders.models import Customer
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import events
 from refund_plugin.refunds.arrival import arrival_text
+from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, exact_time
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
 from refund_plugin.refunds.quote import NO_POLICY, amount_step
 from refund_plugin.refunds.timeline import payment_name
@@ -40,6 +41,8 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
         return None
     outcome = event.payload.get("outcome")
     decision = next(iter(request.decisions.all()), None)
+    if request.channel == WITHDRAWAL_CHANNEL:
+        return _withdrawal_receipt(request, decision)
     if decision is None or outcome == DecisionOutcome.REVIEW:
         return _letter(
             "received",
@@ -66,6 +69,28 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
         )
     return _approved_letter(
         "received_approved", request, decision, _("We received your refund request, and the refund policy approves it right away.")
+    )
+
+
+def _withdrawal_receipt(request: RefundRequest, decision: Decision | None) -> Letter:
+    """Acknowledge a withdrawal: what was declared, and when it arrived. Source: Directive 2011/83/EU art. 11a(4)."""
+    approved = decision is not None and decision.outcome == DecisionOutcome.APPROVED
+    amount = _formatter(request).money(decision.amount) if approved and decision else ""
+    if approved:
+        next_step = _("You get %(amount)s back. The money goes back the way you paid, and we write again once it has left us.")
+    else:
+        next_step = _("The money that is owed to you goes back the way you paid. A person looks at it first, and we write to you.")
+    return _letter(
+        "withdrawal_received",
+        request,
+        subject=_("Receipt of your withdrawal (%(reference)s)"),
+        heading=_("We have received your withdrawal"),
+        amount=amount,
+        paragraphs=(
+            _("This is the acknowledgement of receipt. Please keep it. You told us that you withdraw from the contract about:"),
+            *(f"– {name}" for name in _names(request).values()),
+            next_step.replace("%(amount)s", amount),
+        ),
     )
 
 
@@ -267,11 +292,19 @@ def _letter(
             (_("Reference"), request.reference),
             (_("Order"), request.purchase.number),
             (_("Asked"), language.datetime(request.created_at)),
+            *_withdrawal_rows(request, language),
             *rows,
         ),
         link_text=link_text or _("Follow your refund request"),
         link_url=tracking_url(request),
     )
+
+
+def _withdrawal_rows(request: RefundRequest, language: Formatter) -> tuple[tuple[str, str], ...]:
+    if request.withdrawn_at is None or request.reimburse_by is None:
+        return ()
+    received = (_("Withdrawal received"), exact_time(request.withdrawn_at, language))
+    return (received, (_("Money due back by"), language.date(request.reimburse_by)))
 
 
 def _formatter(request: RefundRequest) -> Formatter:

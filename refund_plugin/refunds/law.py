@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, When
 
+from refund_plugin.localize import Formatter
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.alerts import raise_alert
-from refund_plugin.refunds.models import Alert, Refund, RefundRequest
+from refund_plugin.refunds.models import Alert, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.states import GONE, RequestState
 from refund_plugin.rules import LineVerdict, Outcome, Right, StatutoryWithdrawal
 
@@ -17,6 +20,8 @@ REIMBURSE_WITHIN = timedelta(days=14)
 WARN_BEFORE = timedelta(days=3)
 DUE_SOON, OVERDUE = "reimburse_soon", "reimburse_overdue"
 EVERY_SECONDS = 3600
+WITHDRAWAL_CHANNEL = "withdrawal"  # the electronic withdrawal function
+NOT_IN_FORCE = (RequestState.CANCELED, RequestState.DECLINED)
 
 
 def reimburse_by(withdrawn_at: datetime) -> datetime:
@@ -34,6 +39,17 @@ def is_withdrawal(verdict: LineVerdict) -> bool:
         return False
     by_law = verdict.by_law is not None and verdict.by_law.right is Right.WITHDRAWAL
     return by_law or verdict.clause_kind == StatutoryWithdrawal.kind
+
+
+def declared_by_line(purchase: Purchase) -> Mapping[int, RefundRequest]:
+    """Return the withdrawals of a purchase that stand, by the id of each line that they are about; one statement."""
+    items = RequestLine.objects.filter(request__purchase=purchase, request__is_withdrawal=True).exclude(request__state__in=NOT_IN_FORCE)
+    return {item.line_id: item.request for item in items.select_related("request").order_by("pk")}
+
+
+def exact_time(moment: datetime, formatter: Formatter) -> str:
+    """Write a moment for a receipt: for the customer, and to the second for whoever has to prove it."""
+    return f"{formatter.datetime(moment)} ({moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def _unpaid() -> Q:

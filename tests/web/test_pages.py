@@ -17,6 +17,7 @@ from refund_plugin.refunds.tracking import purchases_token, tracking_token
 from refund_plugin.web import urls
 from refund_plugin.web.download import download_path
 from refund_plugin.web.proof import purchase_page
+from refund_plugin.web.withdraw import withdrawal_page
 from tests.factories import EBOOK, SALE
 from tests.refunds.helpers import ask
 from tests.web.conftest import buy, look_up, soup
@@ -45,6 +46,7 @@ def pages(client, policy, settings) -> dict[str, str]:
     settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "DOWNLOAD_HANDLER": "tests.web.test_download.hand_out"}
     refunded = note.refund.allocations.get().line
     token, mailed = tracking_token(request), purchases_token(purchase.customer)
+    withdrawn = ask(buy(SALE), withdrawal=True, now=clock.now())
     return {
         "ask": "/refunds/",
         "purchase": purchase_page(purchase),
@@ -55,6 +57,10 @@ def pages(client, policy, settings) -> dict[str, str]:
         "track_answer": reverse("refund_plugin:track_answer", args=[token]),
         "track_document": reverse("refund_plugin:track_document", args=[tracking_token(paid), note.pk]),
         "download": download_path(line=refunded, file="slow-web.epub", now=clock.now()),
+        "withdraw_start": "/refunds/withdraw/",
+        "withdraw": withdrawal_page(purchase),
+        "withdraw_from_list": withdrawal_page(purchase, list_token=mailed),
+        "withdraw_receipt": reverse("refund_plugin:withdraw_receipt", args=[tracking_token(withdrawn)]),
         "mine": "/refunds/mine/",
         "purchases": "/refunds/purchases/",
         "purchases_sent": "/refunds/purchases/sent/",
