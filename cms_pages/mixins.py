@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, MultiFieldPanel
 from wagtail.contrib.routable_page.models import RoutablePageMixin, path
+from wagtail.models import TaskState
 
 from cms_pages import presentation, previews
 from cms_pages.blocks import KEPT, fill_anchors
@@ -127,6 +128,11 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         site = self.get_site() if self.pk else None
         return store_for_site(wagtail_site_id=site.pk if site else None)
 
+    def is_in_shop_of(self, store: Store) -> bool:
+        """Tell whether this page may decide for a store without more ado: not from another site than the store's own."""
+        site = self.get_site() if self.pk else None
+        return store.wagtail_site_id is None or (site is not None and store.wagtail_site_id == site.pk)
+
     @property
     def texts(self) -> Texts:
         """The page's prose as the policy keeps it: of the clauses there are, and of the whole."""
@@ -159,7 +165,8 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
     def _follow_live_row(self, *, is_source: bool, by: Any) -> None:
         now = clock.now()
         if is_source and self.live:
-            freeze_publication(self._publication(), store=self.store, now=now, by=self._publisher(by))
+            store = self.store if self.is_in_shop_of(self.store) else None
+            freeze_publication(self._publication(), store=store, now=now, by=self._publisher(by))
             translations = type(self).objects.filter(translation_key=self.translation_key, alias_of=None).exclude(pk=self.pk)
             translations.update(clauses=self.clauses, limits=self.limits)
         elif is_source:
@@ -171,7 +178,12 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
         if user is not None:
             return str(user.pk)
         revision = self.live_revision
-        return str(revision.user_id or "") if revision else ""
+        if revision is None:
+            return ""
+        # the workflow publishes without naming anybody: who approved last answers for it, not who wrote it
+        approvals = TaskState.objects.filter(revision=revision, status=TaskState.STATUS_APPROVED, finished_by__isnull=False)
+        approver = approvals.order_by("-finished_at").values_list("finished_by", flat=True).first()
+        return str(approver or revision.user_id or "")
 
     def _publication(self) -> Publication:
         translations = type(self).objects.filter(translation_key=self.translation_key, alias_of=None, live=True).exclude(pk=self.pk)
@@ -228,7 +240,7 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
     def serve_preview(self, request: HttpRequest, mode_name: str) -> HttpResponse:
         """Show the draft, or what it says about a past purchase."""
         if mode_name != previews.PURCHASE:
-            return super().serve_preview(request, mode_name)  # type: ignore[no-any-return]
+            return super().serve_preview(request, mode_name)
         judged = previews.preview_purchase(self, user=request.user, number=getattr(request, "preview_order", ""))
         return self.render(request, template="cms_pages/preview_purchase.html", context_overrides={"judged": judged})
 

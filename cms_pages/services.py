@@ -34,11 +34,11 @@ class Publication:
     texts: dict[str, Texts]
 
 
-def freeze_publication(publication: Publication, *, store: Store, now: datetime, by: str) -> PolicyVersion:
+def freeze_publication(publication: Publication, *, store: Store | None, now: datetime, by: str) -> PolicyVersion:
     """Freeze what was published. Never raises on content, or a host's whole run of scheduled publishing would end.
 
     Args:
-        store: takes its verdicts from this policy if it takes them from none yet.
+        store: takes its verdicts from this policy if it takes them from none yet; None when the page must not decide that.
     """
     document = document_of(publication.clauses, publication.limits)
     # a founding date without its reason is told in the form; here it only has no effect

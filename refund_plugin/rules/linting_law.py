@@ -9,14 +9,9 @@ from refund_plugin.rules.clauses import ApprovingClause, Clause, NonRefundable
 from refund_plugin.rules.documents import PolicyDocument
 from refund_plugin.rules.findings import Finding, warning
 from refund_plugin.rules.language import gettext_noop
+from refund_plugin.rules.presets import EU_COUNTRIES
 from refund_plugin.rules.selectors import NONE
 from refund_plugin.rules.special_clauses import WITHDRAWAL_DAYS, StatutoryWithdrawal
-
-# The member states of the European Union, where Directive 2011/83/EU holds.
-EU_COUNTRIES = frozenset(
-    ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL")
-    + ("PT", "RO", "SE", "SI", "SK")
-)
 
 
 def about_law(document: PolicyDocument) -> Iterator[Finding]:
