@@ -34,7 +34,9 @@ def page_for_key(key: str) -> Any | None:
         return None  # a policy that was frozen without a page, as by a script
     language = get_language() or ""
     for model in policy_page_models():
-        pages = list(model.objects.live().filter(translation_key=key, alias_of=None).select_related("locale").order_by("pk"))
+        pages = model.objects.live().filter(translation_key=key, alias_of=None).select_related("locale").order_by("pk")
+        # what is on it is not asked for, and may be long
+        pages = list(pages.defer_streamfields())
         same = [page for page in pages if page.locale.language_code == language]
         if pages:
             return (same or pages)[0]

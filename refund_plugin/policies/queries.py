@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from django.db.models.functions import Cast, Concat
 
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.rules import Clause, PolicyDocument, clause_kinds, load_document
+from refund_plugin.stores.models import Store
 
 # By clause anchor ("" for the whole policy): title, reason and body, as far as there are any.
 Texts = Mapping[str, Mapping[str, str]]
@@ -43,6 +44,62 @@ def name_in_force() -> Subquery:
 def version_named(name: str) -> PolicyVersion:
     """Return a version by its `name_in_force`; versions never change what they say, so each is read once per process."""
     return PolicyVersion.objects.select_related("policy").get(pk=int(name.partition(":")[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPolicy:
+    """What a store's customers are shown now. Equal ones say the same, so that what is made of one can be kept.
+
+    Attributes:
+        page_key: names the page that publishes it (`Policy.key`).
+        name, texts_name: of the version and of its prose; they say nothing else ever.
+        texts: in the reader's language.
+    """
+
+    store_id: int
+    timezone: str
+    page_key: str
+    name: str
+    texts_name: str
+    version: PolicyVersion = field(compare=False)
+    texts: Texts = field(compare=False)
+
+
+def shown_policy(stores: QuerySet[Store], *, at: datetime, locale: str) -> ShownPolicy | None:
+    """Return what the first of `stores` shows its customers at `at`; None when it has no policy then.
+
+    One query, besides reading once per process what a version and its prose say.
+    """
+    of_store = PolicyVersion.objects.filter(in_force(at), policy__store_id=OuterRef("pk")).order_by("-number")
+    named = Concat(Cast("pk", CharField()), Value(":"), "hash")
+    texts = PolicyText.objects.filter(version_id=OuterRef("shown_id"), locale=locale).order_by("-id")
+    row = (
+        stores.annotate(shown_id=Subquery(of_store.values("pk")[:1]))
+        .annotate(
+            shown=Subquery(of_store.values(name=named)[:1]),
+            page_key=Subquery(of_store.values("policy__key")[:1]),
+            texts_name=Subquery(texts.values(name=named)[:1]),
+        )
+        .values("pk", "timezone", "shown", "page_key", "texts_name")
+        .first()
+    )
+    if row is None or row["shown"] is None:
+        return None
+    texts_name = row["texts_name"] or ""
+    return ShownPolicy(
+        store_id=row["pk"],
+        timezone=row["timezone"],
+        page_key=row["page_key"],
+        name=row["shown"],
+        texts_name=texts_name,
+        version=version_named(row["shown"]),
+        texts=_texts_named(texts_name) if texts_name else {},
+    )
+
+
+@lru_cache(maxsize=256)
+def _texts_named(name: str) -> Texts:
+    return PolicyText.objects.get(pk=int(name.partition(":")[0])).texts
 
 
 def load_version(version: PolicyVersion) -> PolicyDocument:

@@ -117,6 +117,10 @@ class Clause:
         """Describe the clause in one line, as for a footer."""
         return self.summary(language)
 
+    def badge(self, language: Language) -> str:
+        """Say in a few words what a product carries by this clause; "" for a clause about rare cases, which sells nothing."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovingClause(Clause):
@@ -191,6 +195,12 @@ class MoneyBack(Guarantee):
         text = language.ngettext("%(days)d day to change your mind.", "%(days)d days to change your mind.", self.window_days)
         return text % {"days": self.window_days}
 
+    def badge(self, language: Language) -> str:
+        if self.percent == 100:
+            return self.default_title(language)
+        text = language.ngettext("%(share)s back for %(days)d day", "%(share)s back for %(days)d days", self.window_days)
+        return text % {"share": language.percent(self.percent), "days": self.window_days}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedOnly(Guarantee):
@@ -239,6 +249,22 @@ class UnusedOnly(Guarantee):
         )
         return text % {"days": self.window_days}
 
+    def badge(self, language: Language) -> str:
+        # what one may do before it counts as used is in the summary
+        if self.percent != 100:
+            text = language.ngettext(
+                "%(share)s back for %(days)d day while unused", "%(share)s back for %(days)d days while unused", self.window_days
+            )
+        elif any((self.max_downloads, self.max_share_viewed_percent, self.max_activations)):
+            text = language.ngettext(
+                "Refundable for %(days)d day while unused", "Refundable for %(days)d days while unused", self.window_days
+            )
+        else:
+            text = language.ngettext(
+                "Refundable for %(days)d day, until you open it", "Refundable for %(days)d days, until you open it", self.window_days
+            )
+        return text % {"days": self.window_days, "share": language.percent(self.percent)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonRefundable(Clause):
@@ -265,6 +291,11 @@ class NonRefundable(Clause):
 
     def bullet(self, language: Language) -> str:
         return self.summary(language)
+
+    def badge(self, language: Language) -> str:
+        if not self.reason.strip():
+            return language.gettext("Not refundable")
+        return language.gettext("Not refundable: %(reason)s") % {"reason": self.reason.strip()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

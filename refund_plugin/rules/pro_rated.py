@@ -92,5 +92,15 @@ class ProRated(ApprovingClause):
     def bullet(self, language: Language) -> str:
         return language.gettext("Your money back for what you have not used.")
 
+    def badge(self, language: Language) -> str:
+        if self.window_days is None:
+            return language.gettext("Money back for what you have not used")
+        text = language.ngettext(
+            "Money back for what you have not used, for %(days)d day",
+            "Money back for what you have not used, for %(days)d days",
+            self.window_days,
+        )
+        return text % {"days": self.window_days}
+
     def _written(self, minor: int, language: Language) -> str:
         return language.money(Money(minor, self.currency)) if self.currency in EXPONENTS else str(minor)

@@ -194,3 +194,6 @@ class StatutoryWithdrawal(Clause):
 
     def bullet(self, language: Language) -> str:
         return language.gettext("%(days)d days to withdraw, as the law gives consumers.") % {"days": self.window_days}
+
+    def badge(self, language: Language) -> str:
+        return language.gettext("%(days)d days to withdraw") % {"days": self.window_days}
