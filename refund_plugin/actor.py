@@ -30,6 +30,7 @@ class Action(StrEnum):
     VIEW_BOOKS = "view_books"
     CORRECT_ACCESS = "correct_access"
     RECORD_ACCESS = "record_access"  # of a service token only: no permission of staff
+    RECORD_CONSENT = "record_consent"  # likewise
 
 
 @dataclass(frozen=True, slots=True)

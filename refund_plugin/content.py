@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class FrozenVersion(Protocol):
@@ -39,7 +39,36 @@ class NoPolicyPages:
         return ""
 
 
+class Wording(NamedTuple):
+    """What a customer is asked at the checkout: to begin at once, and to know what that ends. `locale` is its language."""
+
+    begin: str
+    acknowledge: str
+    locale: str
+
+    @property
+    def text(self) -> str:
+        """Both sentences in one piece, as the consent ledger keeps them."""
+        return f"{self.begin}\n{self.acknowledge}"
+
+
+class ConsentWordings(Protocol):
+    """What editors wrote for the checkout."""
+
+    def wording(self, nature: str, locale: str) -> Wording | None:
+        """Return the published wording for "content" or "service" in a language; None when there is none."""
+
+
+class NoConsentWordings:
+    """Stands in until an app with pages registers: nobody wrote anything."""
+
+    def wording(self, nature: str, locale: str) -> Wording | None:
+        """Return None."""
+        return None
+
+
 _policy_pages: PolicyPages = NoPolicyPages()
+_consent_wordings: ConsentWordings = NoConsentWordings()
 
 
 def register_policy_pages(pages: PolicyPages) -> None:
@@ -51,3 +80,14 @@ def register_policy_pages(pages: PolicyPages) -> None:
 def policy_pages() -> PolicyPages:
     """Return the registered implementation."""
     return _policy_pages
+
+
+def register_consent_wordings(wordings: ConsentWordings) -> None:
+    """Make `wordings` answer from now on; called from `AppConfig.ready()`."""
+    global _consent_wordings
+    _consent_wordings = wordings
+
+
+def consent_wordings() -> ConsentWordings:
+    """Return the registered implementation."""
+    return _consent_wordings

@@ -19,6 +19,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from refund_plugin.api.access import AccessMutations
+from refund_plugin.api.consent import ConsentMutations, ConsentQueries
 from refund_plugin.api.limits import extensions, is_defect
 from refund_plugin.api.orders import OrderMutations, OrderQueries
 from refund_plugin.api.policies import PolicyQueries
@@ -31,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 @strawberry.type
-class Query(OrderQueries, PolicyQueries, RefundQueries):
+class Query(ConsentQueries, OrderQueries, PolicyQueries, RefundQueries):
     """Everything that can be read."""
 
 
 @strawberry.type
-class Mutation(AccessMutations, OrderMutations, RefundMutations):
+class Mutation(AccessMutations, ConsentMutations, OrderMutations, RefundMutations):
     """Everything that can be done."""
 
 

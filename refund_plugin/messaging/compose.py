@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import ActorKind
@@ -20,6 +21,8 @@ from refund_plugin.messaging.letters import Letter, LineNote
 from refund_plugin.money import Money
 from refund_plugin.orders.events import PURCHASE_LIST_ASKED
 from refund_plugin.orders.models import Customer
+from refund_plugin.policies.consent_models import Consent
+from refund_plugin.policies.events import CONSENT_GIVEN
 from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import events
 from refund_plugin.refunds.arrival import arrival_text
@@ -249,6 +252,28 @@ def _purchase_list(event: Event, customer: Customer, request: RefundRequest | No
     )
 
 
+def _consent_confirmation(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    """Hand over what the customer agreed to, on a durable medium. Source: Directive 2011/83/EU art. 8(7)."""
+    consent = Consent.objects.filter(pk=event.payload["consent"]).select_related("line__purchase").first()
+    if consent is None:
+        return None
+    number = consent.line.purchase.number if consent.line else consent.order_number
+    about = ((_("About"), consent.line.name),) if consent.line else ()
+    given = exact_time(consent.given_at, formatter_for(timezone=customer.store.timezone))
+    return Letter(
+        kind="consent_confirmation",
+        customer=customer,
+        request=None,
+        subject=_("What you agreed to for order %(number)s") % {"number": number},
+        heading=_("You asked us to begin at once"),
+        paragraphs=(_("This confirms what you read and agreed to when you bought. Please keep it."),),
+        quote=consent.wording,
+        rows=((_("Order"), number), *about, (_("Agreed"), given)),
+        link_text=_("Withdraw from contract here"),
+        link_url=absolute_url(reverse("refund_plugin:withdraw_start")),
+    )
+
+
 Composer = Callable[[Event, Customer, RefundRequest | None], Letter | None]
 COMPOSERS: Mapping[str, Composer] = {
     events.REQUEST_SUBMITTED: _submitted,
@@ -261,6 +286,7 @@ COMPOSERS: Mapping[str, Composer] = {
     events.REFUND_MANUAL_PAID: _paid_by_hand,
     events.REFUND_FAILED: _failed,
     PURCHASE_LIST_ASKED: _purchase_list,
+    CONSENT_GIVEN: _consent_confirmation,
 }
 
 

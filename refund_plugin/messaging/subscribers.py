@@ -7,6 +7,9 @@ from refund_plugin.events import services as events
 from refund_plugin.events.models import Event
 from refund_plugin.messaging.compose import COMPOSERS
 from refund_plugin.messaging.services import send_for_event
+from refund_plugin.policies.consent import confirm_consent
+from refund_plugin.policies.consent_models import Consent
+from refund_plugin.policies.events import CONSENT_GIVEN
 
 NAME = "messaging"
 
@@ -18,4 +21,7 @@ def register() -> None:
 
 def on_event(event: Event) -> None:
     """Send the mail that belongs to an event, if one does; may be called again for the same event."""
-    send_for_event(event=event, now=clock.now())
+    message = send_for_event(event=event, now=clock.now())
+    if event.kind == CONSENT_GIVEN and message is not None and message.sent_at is not None:
+        consent = Consent.objects.get(pk=event.payload["consent"])
+        confirm_consent(consent=consent, confirmed_at=max(message.sent_at, consent.given_at), now=clock.now())
