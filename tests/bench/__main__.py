@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tests.bench import engine, figures, journey, requests
+from tests.bench import engine, figures, journey, replay, requests
 
 if TYPE_CHECKING:
     from tests.faults.world import World
 
 # in the order of the table; the second group works in databases of its own, with worker processes, a broker and a sandbox
-SITE_PARTS = ("engine", "request", "journey")
+SITE_PARTS = ("engine", "request", "replay", "journey")
 MONEY_PARTS = ("limit", "speed", "claim", "webhook", "size")
 
 
@@ -35,11 +35,22 @@ class Numbers:
     many: int
     batch: int
     batches: int
+    replayed: tuple[int, int] = (100_000, 1_000_000)
 
 
 FULL = Numbers(at_the_limit=10_000, without_limit=5_000, claims=10_000, webhooks=200, few=10_000, many=1_000_000, batch=200, batches=15)
-QUICK = Numbers(at_the_limit=1_000, without_limit=1_000, claims=3_000, webhooks=100, few=10_000, many=100_000, batch=100, batches=9)
-TINY = Numbers(at_the_limit=30, without_limit=30, claims=100, webhooks=5, few=20, many=40, batch=5, batches=2)
+QUICK = Numbers(
+    at_the_limit=1_000,
+    without_limit=1_000,
+    claims=3_000,
+    webhooks=100,
+    few=10_000,
+    many=100_000,
+    batch=100,
+    batches=9,
+    replayed=(10_000, 100_000),
+)
+TINY = Numbers(at_the_limit=30, without_limit=30, claims=100, webhooks=5, few=20, many=40, batch=5, batches=2, replayed=(80, 160))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -64,7 +75,7 @@ def main() -> int:
         flags = [flag for flag, numbers in (("--quick", QUICK), ("--tiny", TINY)) if numbers is options.numbers]
         return max(_run_alone(group, flags) for group in groups)
     if groups[0][0] in SITE_PARTS:
-        _measure_site(groups[0])
+        _measure_site(groups[0], options.numbers)
     else:
         _measure_money(groups[0], options.numbers)
     return 0
@@ -82,9 +93,9 @@ def _run_alone(parts: Sequence[str], flags: Sequence[str]) -> int:
         raise
 
 
-def _measure_site(parts: Sequence[str]) -> None:
+def _measure_site(parts: Sequence[str], numbers: Numbers) -> None:
     with ExitStack() as cleaning:
-        if "request" in parts:
+        if {"replay", "request"} & set(parts):
             cleaning.enter_context(requests.postgres())
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
         import django
@@ -94,6 +105,8 @@ def _measure_site(parts: Sequence[str]) -> None:
             _show(engine.measure())
         if "request" in parts:
             _show(requests.measure())
+        if "replay" in parts:
+            _show(replay.measure(*numbers.replayed))
     if "journey" in parts:
         _show(journey.measure())
 

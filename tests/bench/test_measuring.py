@@ -82,6 +82,23 @@ def test_every_way_of_the_money_is_measured(money: dict[str, str], begins: str) 
     assert [row for row in money if row.startswith(begins)]
 
 
+def test_a_replay_is_measured_beside_the_same_question_row_by_row() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--bare", "--tiny", "--only", "replay"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert result.returncode == 0, result.stderr
+    shown = [row[:58].strip() for row in result.stdout.splitlines()]
+    assert [
+        begins
+        for begins in ("160 past requests", "the same question row by row", "memory ratio", "peak with 160")
+        if not any(row.startswith(begins) for row in shown)
+    ] == []
+
+
 def test_workers_keep_to_the_limit_and_webhooks_ask_the_gateway_nothing(money: dict[str, str]) -> None:
     assert money["answered 429"].endswith("0.00 %  met")
     assert money["calls to the gateway"].endswith("0  met")
