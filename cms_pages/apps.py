@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -24,6 +24,11 @@ class CmsPagesConfig(AppConfig):
         from refund_plugin.content import register_policy_pages
 
         register_policy_pages(WagtailPolicyPages())
+        if apps.is_installed("wagtail_localize"):
+            from cms_pages.translating import prepare_for_localize
+
+            for model in policy_page_models():
+                prepare_for_localize(model)
         for model in policy_page_models():
             # by model: a receiver for every model would slow down all deletions of the site
             post_delete.connect(_close, sender=model, dispatch_uid=f"cms_pages.deleted.{model._meta.label}")

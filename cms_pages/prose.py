@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -88,3 +88,12 @@ class ProseField(models.JSONField):
     def formfield(self, **options: Any) -> Any:
         """One group of inputs per clause; the form tells the widget which clauses there are."""
         return ProseFormField(required=False, label=capfirst(self.verbose_name), help_text=self.help_text)
+
+    def restore_translated_segments(self, value: Any, segments: Iterable[Any]) -> dict[str, dict[str, str]]:
+        """Return what wagtail-localize translated, which is all that a translation's words are then."""
+        words: dict[str, dict[str, str]] = {}
+        for segment in segments:
+            anchor, _dot, part = segment.path.rpartition(".")
+            if part in PARTS:
+                words.setdefault(anchor, {})[part] = segment.render_text()
+        return words
