@@ -9,7 +9,7 @@ from refund_plugin.events import doorbell
 from refund_plugin.events.services import DELIVER, PATIENCE_SECONDS, deliver_due
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.events import DRIVE
-from refund_plugin.refunds.replay.services import REPLAY, replay_due
+from refund_plugin.refunds.replay.services import replay_due
 from refund_plugin.refunds.subscriptions.services import drive_ends
 from refund_plugin.refunds.sweep import sweep_once
 
@@ -31,8 +31,7 @@ def deliver() -> None:
 @shared_task(name="refund_plugin.replay", ignore_result=True)
 def replay() -> None:
     """Go on with the replays under way."""
-    if replay_due(clock.now()):
-        doorbell.send(REPLAY)  # there may be more; other tasks get their turn first
+    replay_due(clock.now())
 
 
 @shared_task(name="refund_plugin.end_subscriptions", ignore_result=True)

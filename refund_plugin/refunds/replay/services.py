@@ -18,7 +18,6 @@ from django.utils.translation import gettext as _
 from refund_plugin import clock
 from refund_plugin.errors import InvalidInput
 from refund_plugin.events import doorbell
-from refund_plugin.events.services import PATIENCE_SECONDS
 from refund_plugin.refunds.replay.models import ReplayChange, ReplayDenied, ReplayKind, ReplayRun, ReplayState
 from refund_plugin.refunds.replay.reading import count_past, read_page
 from refund_plugin.refunds.replay.tally import Page
@@ -30,6 +29,7 @@ logger = logging.getLogger(__name__)
 REPLAY = "refund_plugin.replay"  # the task that workers are woken for
 PERIODS_DAYS = (30, 90, 365, 730)
 KEEP = timedelta(days=90)
+SLICE_SECONDS = 1.0  # so long may a replay keep a worker from the money
 LEASE_SECONDS = 60
 MAX_FAILURES = 5
 RETRY_SECONDS = 10
@@ -87,18 +87,23 @@ def cancel_replay(*, run_id: int, now: datetime) -> bool:
 
 
 def replay_due(now: datetime) -> int:
-    """Go on with the replays under way for about two seconds; the sweep's duty, and the work of the task.
+    """Go on with the replays under way for about a second; the sweep's duty, and the work of the task.
+
+    If there is more to read it rings for a worker again: other work gets its turn between.
 
     Returns:
-        How many requests and purchases were read.
+        How many pages were read.
     """
-    deadline = monotonic() + PATIENCE_SECONDS
+    deadline = monotonic() + SLICE_SECONDS
     running = ReplayRun.objects.filter(state=ReplayState.RUNNING).order_by("pk").values_list("pk", flat=True)
-    return sum(advance_run(run_id, now=now, deadline=deadline) for run_id in list(running))
+    pages = sum(advance_run(run_id, now=now, deadline=deadline) for run_id in list(running))
+    if pages and running.all().exists():
+        doorbell.send(REPLAY)
+    return pages
 
 
 def advance_run(run_id: int, *, now: datetime, deadline: float) -> int:
-    """Read pages of a run until the deadline, at least one; nobody else reads the run meanwhile. Return how many cases were read.
+    """Read pages of a run until the deadline, at least one; nobody else reads the run meanwhile. Return how many.
 
     Args:
         deadline: of `time.monotonic`.
@@ -108,7 +113,7 @@ def advance_run(run_id: int, *, now: datetime, deadline: float) -> int:
     if not ReplayRun.objects.filter(free, pk=run_id, state=ReplayState.RUNNING).update(lease_until=lease):
         return 0
     run = ReplayRun.objects.get(pk=run_id)
-    cases = 0
+    pages = 0
     try:
         document = load_document(run.document)
         if run.total is None:
@@ -117,14 +122,14 @@ def advance_run(run_id: int, *, now: datetime, deadline: float) -> int:
             page = read_page(run, document)
             more = monotonic() < deadline
             if not _commit(run, page, goes_on=more, now=now):
-                return cases  # stopped meanwhile, or so slow that somebody else has taken over: they read this page again
-            cases += page.cases
+                return pages  # stopped meanwhile, or so slow that somebody else has taken over: they read this page again
+            pages += 1
             if run.state != ReplayState.RUNNING or not more:
-                return cases
+                return pages
     except Exception as error:  # a replay that cannot go on must not stop the sweep; after its tries it gives up
         logger.exception("replay %s could not go on", run_id)
         _note_failure(run_id, type(error).__name__, now=now)
-        return cases
+        return pages
 
 
 def _commit(run: ReplayRun, page: Page, *, goes_on: bool, now: datetime) -> bool:

@@ -379,6 +379,15 @@ def test_the_sweep_brings_a_run_to_its_end(past):
     assert run.state == ReplayState.DONE
 
 
+def test_a_worker_is_rung_for_as_long_as_there_is_more_to_read_and_no_longer(past, one_by_one, monkeypatch):
+    rung = []
+    monkeypatch.setattr(services.doorbell, "send", lambda *tasks: rung.append(tasks) or True)
+    monkeypatch.setattr(services, "SLICE_SECONDS", 0.0)
+    start(draft())
+    assert [replay_due(LATER) for _page in range(14)] == [1] * 13 + [0]  # each kind ends with an empty page
+    assert rung == [(services.REPLAY,)] * 12
+
+
 def test_all_changes_are_counted_and_so_many_are_kept(past, monkeypatch):
     monkeypatch.setattr(reading, "MAX_KEPT", 2)
     run = replay(draft())
