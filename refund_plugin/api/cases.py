@@ -12,17 +12,16 @@ import strawberry_django
 from refund_plugin.api.context import Role
 from refund_plugin.api.orders import PurchaseLine
 from refund_plugin.api.types import MoneyType, Verdict, global_id, verdict_of
+from refund_plugin.localize import formatter_for
 from refund_plugin.orders import models as orders
-from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import models
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.arrival import expected_arrival
+from refund_plugin.refunds.explaining import engine_decision, explain_decision
 from refund_plugin.refunds.queries import case
-from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
 from refund_plugin.refunds.timeline import Timeline, payment_name, timeline, waiting_reason
 from refund_plugin.refunds.tracking import tracking_token, tracking_url
-from refund_plugin.rules import LineFacts, evaluate, floor_of
 
 strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
 strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
@@ -54,17 +53,9 @@ class Case:
 
         The version and the facts of that moment were recorded; the same two give the same verdict again.
         """
-        decision = next((decision for decision in self.full.decisions.all() if decision.facts), None)
-        if decision is None:
-            return {}
-        version = self.full.policy_version
-        document = load_version(version) if version else NO_POLICY
-        verdicts = {}
-        for plain, recorded in zip(decision.facts, decision.verdicts, strict=True):
-            facts = LineFacts.from_json(plain)
-            verdict = evaluate(document, facts, recorded["step"], floor_of(recorded))
-            verdicts[int(facts.line_id)] = verdict_of(verdict=verdict, facts=facts, document=document, version=version)
-        return verdicts
+        version, formatter = self.full.policy_version, formatter_for(timezone=self.full.store.timezone)
+        explained = explain_decision(engine_decision(self.full), version=version, formatter=formatter)
+        return {line_id: verdict_of(told.verdict, told.explanation, version) for line_id, told in explained.items()}
 
 
 @strawberry.type(name="RefundLineAccess", description="What the customer may still use of a purchase's line, because of refunds.")

@@ -97,7 +97,7 @@ def list_requests(caller: Caller, *, filter: RefundRequestFilterInput | None, ch
         found = found.filter(store__slug=caller.store_slug(channel))
     if filter is not None:
         found = found.filter(filter.as_q())
-    return found.select_related("policy_version__policy").order_by("-created_at", "-reference")
+    return found.select_related("policy_version__policy").prefetch_related("policy_version__texts").order_by("-created_at", "-reference")
 
 
 def page_of(queryset: QuerySet[RefundRequest], *, first: int, after: str | None, caller: Caller) -> RefundRequestCountableConnection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Annotated
@@ -21,7 +22,7 @@ from refund_plugin.conf import settings
 from refund_plugin.content import policy_pages
 from refund_plugin.errors import InvalidInput, NotFound, Required
 from refund_plugin.limits.services import check_limits
-from refund_plugin.localize import formatter_for
+from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import Money
 from refund_plugin.orders import models
 from refund_plugin.orders.access import uncounted_sentences
@@ -30,9 +31,13 @@ from refund_plugin.orders.queries import clean_email, clean_number
 from refund_plugin.orders.services import ask_for_purchase_list
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.refunds.checks import check_text
-from refund_plugin.refunds.quote import Quote, quote_purchase
+from refund_plugin.refunds.promise import lasts_until, make_promise
+from refund_plugin.refunds.quote import Quote, QuoteLine, quote_purchase
+from refund_plugin.rules import LineFacts, LineVerdict, explain_line
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import ensure_default_store
+
+MAX_QUOTED_LINES = 200
 
 OrderNumber = Annotated[str, strawberry.argument(description="As the customer knows it; a leading # does not matter.")]
 Email = Annotated[
@@ -95,16 +100,44 @@ class PurchaseLine:
 class RefundQuoteLine:
     """A line with its verdict."""
 
-    line: PurchaseLine
-    quantity: int = strawberry.field(description="Units that were judged.")
-    askable: bool = strawberry.field(description="Asking leads to money, at once or after a person has looked.")
-    verdict: Verdict
+    item: strawberry.Private[QuoteLine]
+    quote: strawberry.Private[Quote]
+    language: strawberry.Private[Formatter]
     told_of: strawberry.Private[Callable[[], Mapping[int, list[str]]]]
+
+    @strawberry.field
+    def line(self) -> PurchaseLine:
+        """What was bought."""
+        return PurchaseLine(row=self.item.line, currency=self.quote.purchase.currency)
+
+    @strawberry.field(description="Units that were judged.")
+    def quantity(self) -> int:
+        """All that is left, unless fewer were named."""
+        return self.item.quantity
+
+    @strawberry.field(description="Asking leads to money, at once or after a person has looked.")
+    def askable(self) -> bool:
+        """The policy does not decline it."""
+        return self.item.askable
+
+    @strawberry.field
+    def verdict(self) -> Verdict:
+        """What the policy says, put into words for those who ask for it."""
+        return self._verdict(self.item.verdict, self.item.facts)
+
+    @strawberry.field(description="What it would be if the customer reports a fault; null when that changes nothing.")
+    def if_faulty(self) -> Verdict | None:
+        """With the reasons DEFECTIVE and NOT_AS_DESCRIBED."""
+        found = self.quote.if_faulty(self.item)
+        return self._verdict(found, replace(self.item.facts, fault_reported=True)) if found else None
 
     @strawberry_django.field(description="Recorded uses that staff found wrong and that do not count, each in a sentence with its reason.")
     def not_counted(self) -> list[str]:
         """Asked for all lines at once, when the first line is asked."""
-        return self.told_of().get(self.line.row.pk, [])
+        return self.told_of().get(self.item.line.pk, [])
+
+    def _verdict(self, verdict: LineVerdict, facts: LineFacts) -> Verdict:
+        return verdict_of(verdict, explain_line(verdict, self.quote.document, facts, self.language), self.quote.version)
 
 
 @strawberry.type(description="What the policy of the day of the purchase says about it now. A quote changes nothing.")
@@ -115,7 +148,12 @@ class RefundQuote:
     order_number: str
     purchased_at: datetime
     total: MoneyType = strawberry.field(description="What can come back for all lines together, now or after a person has looked.")
-    lines: list[RefundQuoteLine]
+    lines: list[RefundQuoteLine] = strawberry.field(description="At most 200 of them; see `lineCount` and `skip`.")
+    line_count: int = strawberry.field(description="How many lines were judged.")
+    promise: str = strawberry.field(
+        description="Send it along with `refundRequestCreate`: until `keptUntil` the passing of time takes nothing from these amounts."
+    )
+    kept_until: datetime = strawberry.field(description="How long these amounts are kept.")
     policy_version: int | None = strawberry.field(
         description="Number of the version that decides; null when there was none, and a person decides."
     )
@@ -126,30 +164,29 @@ class RefundQuote:
         return policy_pages().policy_url(self.version) if self.version else ""
 
     @classmethod
-    def of(cls, quote: Quote) -> RefundQuote:
-        """Return a quote as the API shows it."""
-        purchase = quote.purchase
+    def of(cls, quote: Quote, *, skip: int = 0) -> RefundQuote:
+        """Return a quote as the API shows it.
+
+        Args:
+            skip: lines to leave out at the beginning.
+        """
+        purchase, language = quote.purchase, formatter_for(timezone=quote.purchase.store.timezone)
+        shown = replace(quote.worded(language.locale), lines=quote.lines[skip : skip + MAX_QUOTED_LINES])
 
         @cache
         def told_of() -> Mapping[int, list[str]]:
-            return uncounted_sentences([item.line.pk for item in quote.lines], formatter_for(timezone=purchase.store.timezone))
+            return uncounted_sentences([item.line.pk for item in shown.lines], language)
 
         return cls(
             version=quote.version,
             order_number=purchase.number,
             purchased_at=purchase.purchased_at,
             total=MoneyType.of(quote.total),
+            line_count=len(quote.lines),
+            promise=make_promise(shown),
+            kept_until=lasts_until(quote.now),
             policy_version=quote.version.number if quote.version else None,
-            lines=[
-                RefundQuoteLine(
-                    line=PurchaseLine(row=item.line, currency=purchase.currency),
-                    quantity=item.quantity,
-                    askable=item.askable,
-                    verdict=verdict_of(verdict=item.verdict, facts=item.facts, document=quote.document, version=quote.version),
-                    told_of=told_of,
-                )
-                for item in quote.lines
-            ],
+            lines=[RefundQuoteLine(item=item, quote=shown, language=language, told_of=told_of) for item in shown.lines],
         )
 
 
@@ -245,13 +282,14 @@ class OrderQueries:
             strawberry.argument(description="Only these lines; every line with all that is left when omitted."),
         ] = None,
         channel: Channel = None,
+        skip: Annotated[int, strawberry.argument(description="Lines to leave out at the beginning, for purchases with many.")] = 0,
     ) -> RefundQuoteAnswer:
         """Judge a purchase."""
 
         def quote() -> RefundQuote:
             purchase = visible_purchase(caller_of(info), number=order_number, email=email, channel=channel)
             quantities = None if lines is None else read_lines(lines)
-            return RefundQuote.of(quote_purchase(purchase=purchase, quantities=quantities, now=clock.now()))
+            return RefundQuote.of(quote_purchase(purchase=purchase, quantities=quantities, now=clock.now()), skip=max(0, skip))
 
         return answer(RefundQuoteAnswer, "refund_quote", quote)
 

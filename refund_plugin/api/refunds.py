@@ -45,6 +45,11 @@ class RefundRequestCreateInput:
     withdrawal: bool = strawberry.field(
         default=False, description="The customer declares a statutory withdrawal: the money is due within 14 days."
     )
+    promise: str = strawberry.field(
+        default="",
+        description="`RefundQuote.promise`: what was quoted is kept while it lasts, and if less comes back than was quoted, nothing is "
+        "asked for and the answer is QUOTE_CHANGED.",
+    )
     client_key: str | None = strawberry.field(
         default=None,
         description="A random string of 16 to 64 characters, such as a UUID, made once per form: sent again after a lost answer or a "
@@ -222,6 +227,7 @@ def _create(caller: Caller, input: RefundRequestCreateInput) -> RefundRequestTyp
         locale=language,
         wants_person=input.wants_person,
         withdrawal=input.withdrawal,
+        promise=input.promise,
         now=clock.now(),
     )
     return RefundRequestType(case=Case(row, Role.CUSTOMER if proved and caller.token is None else caller.role))

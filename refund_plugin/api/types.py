@@ -17,7 +17,6 @@ from strawberry.types.scalar import ScalarDefinition
 from refund_plugin import rules
 from refund_plugin.content import policy_pages
 from refund_plugin.errors import InvalidInput
-from refund_plugin.localize import formatter_for
 from refund_plugin.money import Money
 from refund_plugin.policies.models import PolicyVersion
 
@@ -90,6 +89,31 @@ class ClauseLink:
         return policy_pages().policy_url(self.version, self.anchor)
 
 
+strawberry.enum(rules.Held, name="RefundClauseHeld", description="What became of one clause.")
+
+
+@strawberry.type(name="RefundConsideredCondition", description="What one condition of a clause found and needed, for a person.")
+class ConsideredCondition:
+    """One condition."""
+
+    label: str = strawberry.field(description="“Downloads”.")
+    value: str = strawberry.field(description="“3 (0 allowed)”.")
+    state: str = strawberry.field(description="`met`, `missed` or `unknown`.")
+    missed_by: str = strawberry.field(description="“3 downloads too many”; empty where it is no number.")
+    needed: str = strawberry.field(description="What would have met it; empty when it is met.")
+
+
+@strawberry.type(name="RefundConsideredClause", description="One clause that was tried for a line.")
+class ConsideredClause:
+    """A clause on the way to the verdict."""
+
+    anchor: str = strawberry.field(description="Stable name of the clause within the policy.")
+    title: str
+    held: rules.Held
+    explanation: str = strawberry.field(description="What became of it, by how much it was missed, and what would have qualified.")
+    conditions: list[ConsideredCondition]
+
+
 @strawberry.type(name="RefundVerdict", description="What the policy says about a line, and why.")
 class Verdict:
     """A verdict with its explanation."""
@@ -106,14 +130,28 @@ class Verdict:
         description="The last moment in which asking gets this answer; null when it does not end."
     )
     clause: ClauseLink | None = strawberry.field(description="Null when no clause is cited.")
+    ends: str = strawberry.field(description="When the right to ask ends, as a sentence; empty when it does not end.")
+    told: strawberry.Private[rules.LineExplanation]
+
+    @strawberry.field(description="Every clause that was tried, in order, up to the one that decides.")
+    def considered(self) -> list[ConsideredClause]:
+        """As on the customer's page."""
+        return [
+            ConsideredClause(
+                anchor=clause.anchor,
+                title=clause.title,
+                held=clause.held,
+                explanation=clause.text,
+                conditions=[ConsideredCondition(**condition._asdict()) for condition in clause.conditions],
+            )
+            for clause in self.told.considered
+        ]
 
 
-def verdict_of(
-    *, verdict: rules.LineVerdict, facts: rules.LineFacts, document: rules.PolicyDocument, version: PolicyVersion | None
-) -> Verdict:
-    """Return a verdict in the language of the request, with times in the customer's zone."""
-    told = rules.explain_line(verdict, document, facts, formatter_for(timezone=facts.timezone))
+def verdict_of(verdict: rules.LineVerdict, told: rules.LineExplanation, version: PolicyVersion | None) -> Verdict:
+    """Return a verdict with what is told of it, in the language that it was told in."""
     declined = verdict.outcome is rules.Outcome.DECLINE
+    cited = told.clause_anchor and verdict.by_law is None  # what the law gives is no clause of the policy
     return Verdict(
         outcome=verdict.outcome,
         reason=verdict.reason,
@@ -121,10 +159,12 @@ def verdict_of(
         headline=told.headline,
         explanation=told.sentence,
         hint=told.hint,
+        ends=told.ends,
         label=told.tag_text,
         facts=[VerdictFact(label=label, value=value) for label, value in told.facts],
         ask_until=verdict.ask_until,
-        clause=ClauseLink(version=version, anchor=told.clause_anchor, title=told.clause_title) if version and told.clause_anchor else None,
+        clause=ClauseLink(version=version, anchor=told.clause_anchor, title=told.clause_title) if version and cited else None,
+        told=told,
     )
 
 

@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import ActorKind
-from refund_plugin.content import policy_pages
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.events.models import Event
 from refund_plugin.localize import Formatter, formatter_for
@@ -23,15 +22,13 @@ from refund_plugin.orders.events import PURCHASE_LIST_ASKED
 from refund_plugin.orders.models import Customer
 from refund_plugin.policies.consent_models import Consent
 from refund_plugin.policies.events import CONSENT_GIVEN
-from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds import events
 from refund_plugin.refunds.arrival import arrival_text
+from refund_plugin.refunds.explaining import ExplainedLine, explain_decision
 from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, exact_time
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
-from refund_plugin.refunds.quote import NO_POLICY, amount_step
 from refund_plugin.refunds.timeline import payment_name
 from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
-from refund_plugin.rules import LineFacts, evaluate, explain_line, floor_of
 
 
 def compose(event: Event, *, customer: Customer, request: RefundRequest | None) -> Letter | None:
@@ -361,33 +358,28 @@ def _names(request: RefundRequest) -> dict[int, str]:
 def _notes(request: RefundRequest, decision: Decision) -> tuple[LineNote, ...]:
     """Return every line with what was granted and, for the policy's own decision, the reason with its clause."""
     language = _formatter(request)
-    reasons = _reasons(request, decision, language)
+    explained = _explained(decision, language)
     notes = []
     for line_id, name in _names(request).items():
         granted = int(decision.amounts.get(str(line_id), 0))
         value = language.money(Money(granted, decision.currency)) if granted else _("not refunded")
-        notes.append(LineNote(name=name, value=value, **reasons.get(line_id, {})))
+        told = explained.get(line_id)
+        url = told.clause_url if told else ""
+        notes.append(
+            LineNote(
+                name=name,
+                value=value,
+                explanation=told.explanation if told else None,
+                url=absolute_url(url) if url.startswith("/") else url,
+                tells_all=not granted,
+            )
+        )
     return tuple(notes)
 
 
-def _reasons(request: RefundRequest, decision: Decision, language: Formatter) -> dict[int, dict[str, str]]:
-    """Explain the facts that the decision stored, by the version it stored: the same facts give the same verdict for ever."""
-    version = decision.policy_version
-    step = amount_step(payments=list(request.purchase.payments.all()), currency=decision.currency)
-    reasons = {}
+def _explained(decision: Decision, language: Formatter) -> Mapping[int, ExplainedLine]:
     try:
-        document = load_version(version) if version else NO_POLICY
-        for stored, recorded in zip(decision.facts, decision.verdicts, strict=True):
-            facts = LineFacts.from_json(stored)
-            told = explain_line(evaluate(document, facts, step, floor_of(recorded)), document, facts, language)
-            url = policy_pages().policy_url(version, told.clause_anchor) if version and told.clause_anchor else ""
-            reasons[int(facts.line_id)] = {
-                "before": told.before,
-                "title": told.clause_title,
-                "after": told.after,
-                "url": absolute_url(url) if url.startswith("/") else url,
-            }
+        return explain_decision(decision, version=decision.policy_version, formatter=language)
     except RefundPluginError:
-        # a version or a gateway that can no longer be read must not keep the answer from the customer
+        # a version that can no longer be read must not keep the answer from the customer
         return {}
-    return reasons

@@ -10,18 +10,23 @@ from django.utils.translation import get_supported_language_variant
 
 from refund_plugin.orders.models import Customer
 from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.rules import LineExplanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineNote:
-    """One line of the purchase: what becomes of it, and why; `reason` is in three parts, of which `title` may be a link."""
+    """One line of the purchase: what becomes of it, and why.
+
+    Attributes:
+        url: where the clause that is cited can be read; "" when nowhere.
+        tells_all: say of every rule that was tried by how much it was missed, as after a no.
+    """
 
     name: str
     value: str
-    before: str = ""
-    title: str = ""
-    after: str = ""
+    explanation: LineExplanation | None = None
     url: str = ""
+    tells_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the pages of the staff's door show, made from rows: no query, no rendering."""
+"""What the pages of the staff's door show, made from rows: no rendering."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
-from refund_plugin import content
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money, share_of
 from refund_plugin.orders.models import PurchaseLine
-from refund_plugin.policies.models import PolicyVersion
-from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds.brake.models import BrakeReason
-from refund_plugin.refunds.models import Decision, Refund, RefundRequest
-from refund_plugin.refunds.quote import NO_POLICY, Quote
+from refund_plugin.refunds.explaining import ExplainedLine, engine_decision, explain_decision
+from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.refunds.quote import Quote
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
-from refund_plugin.rules import LineFacts, LineVerdict, Outcome, PolicyDocument, evaluate, floor_of
+from refund_plugin.rules import Outcome
 from refund_plugin.rules.explanation import LineExplanation, explain_line
 
 STATUS_OF_STATE = {
@@ -63,37 +61,30 @@ def case_lines(request: RefundRequest, formatter: Formatter) -> list[CaseLine]:
     engine = engine_decision(request)
     decided = [decision for decision in request.decisions.all() if decision.outcome in ("approved", "declined")]
     granted = decided[-1].amounts if decided else None
-    facts_of = {int(facts["line_id"]): LineFacts.from_json(facts) for facts in engine.facts} if engine else {}
-    recorded = {int(verdict["line_id"]): verdict for verdict in engine.verdicts} if engine else {}
-    document = load_version(request.policy_version) if request.policy_version else NO_POLICY
+    explained = explain_decision(engine, version=request.policy_version, formatter=formatter)
     lines = []
     for item in request.lines.all():
-        facts = facts_of[item.line_id]
-        stored = recorded[item.line_id]
-        verdict = evaluate(document, facts, int(stored.get("step", 1)), floor_of(stored))
-        given = Money(int(granted.get(str(item.line_id), 0)), facts.currency) if granted is not None else None
-        lines.append(_line(item.line, item.quantity, facts, verdict, document, request.policy_version, formatter, granted=given))
+        told = explained[item.line_id]
+        given = Money(int(granted.get(str(item.line_id), 0)), told.facts.currency) if granted is not None else None
+        lines.append(_line(item.line, item.quantity, told, granted=given))
     return lines
 
 
 def quote_lines(quote: Quote, formatter: Formatter) -> list[CaseLine]:
     """Return the lines of a purchase as the policy judges them at this moment."""
-    return [_line(item.line, item.quantity, item.facts, item.verdict, quote.document, quote.version, formatter) for item in quote.lines]
+    quote = quote.worded(formatter.locale)
+    return [
+        _line(
+            item.line,
+            item.quantity,
+            ExplainedLine(item.facts, item.verdict, explain_line(item.verdict, quote.document, item.facts, formatter), quote.version),
+        )
+        for item in quote.lines
+    ]
 
 
-def _line(
-    line: PurchaseLine,
-    quantity: int,
-    facts: LineFacts,
-    verdict: LineVerdict,
-    document: PolicyDocument,
-    version: PolicyVersion | None,
-    formatter: Formatter,
-    *,
-    granted: Money | None = None,
-) -> CaseLine:
-    currency = facts.currency
-    cited = version is not None and verdict.clause_anchor
+def _line(line: PurchaseLine, quantity: int, told: ExplainedLine, *, granted: Money | None = None) -> CaseLine:
+    verdict, currency = told.verdict, told.facts.currency
     return CaseLine(
         line_id=line.pk,
         name=line.name,
@@ -104,15 +95,10 @@ def _line(
         left=Money(max(line.left_minor, 0), currency),
         suggested=Money(verdict.amount_minor if verdict.outcome != Outcome.DECLINE else 0, currency),
         outcome=verdict.outcome,
-        explanation=explain_line(verdict, document, facts, formatter),
-        clause_url=content.policy_pages().policy_url(version, verdict.clause_anchor) if version and cited else "",
+        explanation=told.explanation,
+        clause_url=told.clause_url,
         granted=granted,
     )
-
-
-def engine_decision(request: RefundRequest) -> Decision | None:
-    """Return the decision that holds the policy's verdicts."""
-    return next((decision for decision in request.decisions.all() if decision.verdicts), None)
 
 
 def total(lines: list[CaseLine], currency: str) -> Money:

@@ -214,7 +214,7 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, un
     paid = Money(line.line.paid_minor, quote.purchase.currency)
     bought = line.line.quantity
     meta = formatter.money(paid) if bought == 1 else _("%(count)d for %(amount)s") % {"count": bought, "amount": formatter.money(paid)}
-    anchor = explanation.clause_anchor
+    anchor, cited = explanation.clause_anchor, explanation.clause_anchor and line.verdict.by_law is None
     faulty = quote.if_faulty(line)
     if_faulty = explain_line(faulty, quote.document, replace(line.facts, fault_reported=True), formatter) if faulty else None
     return LineRow(
@@ -228,7 +228,7 @@ def _row(line: QuoteLine, quote: Quote, choice: Choice, formatter: Formatter, un
         evidence=_evidence(quote, faulty or line.verdict),
         fixes=fixes_of(line.line, was_used=line.facts.last_access_at is not None) if line.line.quantity_left > 0 else (),
         uncounted=uncounted,
-        clause_url=content.policy_pages().policy_url(quote.version, anchor) if quote.version and anchor else "",
+        clause_url=content.policy_pages().policy_url(quote.version, anchor) if quote.version and cited else "",
         askable=line.askable,
         may_ask_person=_may_ask_person(line),
         ticked=line.askable and line.line.pk in choice.ticked,

@@ -14,22 +14,21 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from refund_plugin import clock, content
+from refund_plugin import clock
 from refund_plugin.actor import Actor, customer_actor
 from refund_plugin.errors import RefundPluginError, WrongState
 from refund_plugin.localize import Formatter, write_day
 from refund_plugin.money import Money
-from refund_plugin.policies.queries import load_version
 from refund_plugin.refunds.arrival import expected_arrival
+from refund_plugin.refunds.explaining import engine_decision, explain_decision
 from refund_plugin.refunds.ledger.queries import credit_note, credit_notes_of, note_lines, rate_totals
 from refund_plugin.refunds.models import Decision, RefundRequest, RequestLine
 from refund_plugin.refunds.queries import refunds_for_timeline
-from refund_plugin.refunds.quote import NO_POLICY
 from refund_plugin.refunds.services import answer_evidence, cancel_request
 from refund_plugin.refunds.states import OVER, REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.refunds.timeline import Step, timeline, unbroken
 from refund_plugin.refunds.tracking import find_by_token
-from refund_plugin.rules import LineExplanation, LineFacts, evaluate, explain_line, floor_of
+from refund_plugin.rules import LineExplanation
 from refund_plugin.web.forms import AnswerForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
 from refund_plugin.web.wording import masked, paid_with, status_headline
@@ -205,23 +204,15 @@ def _lines(request: RefundRequest, formatter: Formatter) -> list[TrackedLine]:
     """Return the lines with what was granted and the reason the policy gave at that time, evaluated again from its record."""
     asked = list(RequestLine.objects.filter(request=request).select_related("line").order_by("line__position"))
     decisions: list[Decision] = list(request.decisions.all())
-    judged = next((decision for decision in decisions if decision.verdicts), None)
+    judged = engine_decision(request)
     decided = [decision for decision in decisions if decision.outcome in ("approved", "declined")]
     granted = decided[-1].amounts if decided else {}
     by_person = bool(decided) and decided[-1] is not judged
-    document = load_version(request.policy_version) if request.policy_version else NO_POLICY
-    records = {}
-    for facts, verdict in zip(judged.facts, judged.verdicts, strict=True) if judged else ():
-        records[int(facts["line_id"])] = (LineFacts.from_json(facts), int(verdict["step"]), floor_of(verdict))
+    # once a person has decided, their reason stands in the timeline and the policy's own would contradict it
+    explained = {} if by_person else explain_decision(judged, version=request.policy_version, formatter=formatter)
     rows = []
     for item in asked:
-        explanation, url = None, ""
-        # once a person has decided, their reason stands in the timeline and the policy's own would contradict it
-        if item.line_id in records and not by_person:
-            facts, step, floor = records[item.line_id]
-            explanation = explain_line(evaluate(document, facts, step, floor), document, facts, formatter)
-            if request.policy_version and explanation.clause_anchor:
-                url = content.policy_pages().policy_url(request.policy_version, explanation.clause_anchor)
+        told = explained.get(item.line_id)
         amount = Money(int(granted.get(str(item.line_id), 0)), request.purchase.currency)
         rows.append(
             TrackedLine(
@@ -230,8 +221,8 @@ def _lines(request: RefundRequest, formatter: Formatter) -> list[TrackedLine]:
                 if item.line.quantity > 1
                 else "",
                 amount=formatter.money(amount) if decided else "",
-                explanation=explanation,
-                clause_url=url,
+                explanation=told.explanation if told else None,
+                clause_url=told.clause_url if told else "",
             )
         )
     return rows

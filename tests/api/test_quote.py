@@ -8,11 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from refund_plugin import clock
 from refund_plugin.actor import SYSTEM, Action
 from refund_plugin.orders.access import correct_access, record_access
 from refund_plugin.orders.models import AccessEvent
-from refund_plugin.rules import UnusedOnly
-from tests.api.helpers import asked_for, line_id
+from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.rules import Defective, MoneyBack, UnusedOnly
+from tests.api.helpers import asked_for, line_id, question
 from tests.factories import EBOOK, LICENCE, NOW, SALE, line_with, make_purchase, publish_policy
 
 pytestmark = pytest.mark.usefixtures("policy")
@@ -162,3 +164,62 @@ def test_a_purchase_without_a_policy_goes_to_a_person(send):
     told = quote(send, purchase).data["refundQuote"]
     assert told["policyVersion"] is None
     assert told["lines"][0]["verdict"]["outcome"] == "REVIEW"
+
+
+TRIED = """query ($number: String!, $email: String, $skip: Int) {
+  refundQuote(orderNumber: $number, email: $email, skip: $skip) { refundQuote {
+    promise keptUntil lineCount total { minorAmount }
+    lines { line { name } ifFaulty { outcome amount { minorAmount } } verdict { ends considered {
+      title held explanation conditions { label value state missedBy needed } } } }
+  } errors { code } }
+}"""
+
+
+def tried(send, purchase, **variables):
+    return send(TRIED, {"number": purchase.number, "email": purchase.customer.email, **variables}).data["refundQuote"]
+
+
+def test_every_clause_that_was_tried_says_by_how_much_it_was_missed(send, store):
+    publish_policy(store=store, clauses=[MoneyBack(anchor="a", title="Two days", window_days=2), MoneyBack(anchor="b", window_days=30)])
+    [line] = tried(send, make_purchase())["lines"]
+    missed, held = line["verdict"]["considered"]
+    assert (missed["title"], missed["held"], held["held"]) == ("Two days", "MISSED", "HELD")
+    assert missed["explanation"] == "Missed: 4 days too late. It would apply with: within 2 days of buying."
+    assert missed["conditions"] == [
+        {
+            "label": "Bought",
+            "value": "6 days ago (2 allowed)",
+            "state": "missed",
+            "missedBy": "4 days too late",
+            "needed": "within 2 days of buying",
+        }
+    ]
+    assert line["verdict"]["ends"].startswith("You can ask for this until April 2, 2026")
+
+
+def test_a_quote_says_what_the_report_of_a_fault_would_give(send, store):
+    publish_policy(store=store, clauses=[Defective(anchor="faulty"), MoneyBack(anchor="b", window_days=2)])
+    assert tried(send, make_purchase())["lines"][0]["ifFaulty"] == {"outcome": "REVIEW", "amount": {"minorAmount": 1820}}
+
+
+def test_a_promise_is_kept_and_less_than_was_quoted_is_never_asked_for(send, store, monkeypatch):
+    publish_policy(store=store, clauses=[UnusedOnly(anchor="u", window_days=6)])
+    purchase = make_purchase()
+    told = tried(send, purchase)
+    tomorrow = NOW + timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: tomorrow)
+    late = send("RefundRequestCreate", question(purchase, promise=told["promise"]))
+    assert late.codes == [("lines", "QUOTE_CHANGED")]
+    assert not RefundRequest.objects.exists()
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=29))
+    assert send("RefundRequestCreate", question(purchase, promise=told["promise"])).codes == []
+
+
+def test_a_quote_of_many_lines_is_read_in_parts(send, store, policy):
+    lines = [line_with(EBOOK, sku=f"BOOK-{number}", name=f"Book {number}", paid_minor=100, tax_minor=0) for number in range(203)]
+    purchase = make_purchase(lines=lines)
+    first, rest, past = (tried(send, purchase, skip=skip) for skip in (0, 200, 1000))
+    assert (len(first["lines"]), len(rest["lines"]), len(past["lines"])) == (200, 3, 0)
+    assert first["lineCount"] == rest["lineCount"] == 203
+    assert rest["lines"][0]["line"]["name"] == "Book 200"
+    assert first["total"] == rest["total"]

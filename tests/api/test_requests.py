@@ -179,7 +179,7 @@ def test_asking_takes_as_many_statements_for_one_line_as_for_several(send, lines
     # tries counted, purchase found, then locked with policy and brake; lines with their use, payments; the brake counted;
     # request with lines and decision (3); lines and payments held (one on PostgreSQL, else 2); refund with allocations and
     # ledger (3); events with deliveries (2)
-    assert len(statements) == (15 if connection.vendor == "postgresql" else 16), "\n".join(statements)
+    assert len(statements) == (17 if connection.vendor == "postgresql" else 18), "\n".join(statements)
 
 
 def test_a_signed_in_customer_asks_without_an_address_and_sees_the_request_in_the_list(send, person):

@@ -10,11 +10,11 @@ from refund_plugin.actor import customer_actor
 from refund_plugin.errors import NotFound, PolicyInvalid
 from refund_plugin.events.models import Delivery, Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
-from refund_plugin.messaging import compose
 from refund_plugin.messaging.models import Message
 from refund_plugin.messaging.queries import messages_of_request
 from refund_plugin.messaging.services import MAIL_TIMEOUT_SECONDS, send_for_event
 from refund_plugin.orders.services import ask_for_purchase_list
+from refund_plugin.policies import wording
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.outcomes import record_answer
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
@@ -292,7 +292,7 @@ def test_a_decision_whose_policy_can_no_longer_be_read_is_still_told(shop, work,
         raise PolicyInvalid
 
     ask(make_purchase())
-    monkeypatch.setattr(compose, "load_version", refuse)
+    monkeypatch.setattr(wording, "load_version", refuse)
 
     assert "The Slow Web: €18.20" in work()[0].body
 
