@@ -78,7 +78,7 @@ def add_policy_checks(request: HttpRequest, items: list[Any], page: Any) -> None
     if not isinstance(page, RefundPolicyPageMixin):
         return
     for item in items:
-        if isinstance(item, ContentCheckerItem) and item.in_editor:
+        if isinstance(item, ContentCheckerItem):
             # on the item, not by replacing it: the site may have put its own in
             if item.axe_run_only:
                 item.axe_run_only = [*item.axe_run_only, *POLICY_RULES]

@@ -1,0 +1,135 @@
+"""An editor writes a shop's first policy in the admin: is stopped, mends it, looks at it, publishes, and announces the next one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize, expect
+from pytest_django.plugin import DjangoDbBlocker
+
+from refund_plugin import clock
+from tests.e2e.conftest import NARROW, STANDARDS, Picture, check_accessible
+from tests.e2e.editor_world import ORDER, World, editor_world
+
+WIDE_ADMIN = ViewportSize(width=1280, height=900)
+OURS = [[".refund-status"], [".refund-checks"], [".refund-prose"]]
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """These pages are served from this process, not by the demo."""
+
+
+@pytest.fixture(autouse=True)
+def complaints(page: Page) -> Iterator[list[str]]:
+    """Fail a test in whose pages a script failed; Wagtail's checks write what they found to the console, too."""
+    heard: list[str] = []
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+    yield heard
+    assert [text for text in heard if not text.startswith("axe.run results")] == []
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """One shop without a policy."""
+    with django_db_blocker.unblock(), editor_world() as made:
+        yield made
+
+
+@pytest.fixture
+def db(world: World) -> None:
+    """The rows stay for the whole file; by this fixture's name pytest-django learns that there must be a database."""
+
+
+@pytest.fixture
+def admin(page: Page, db: None, world: World) -> Page:
+    """A browser in which the editor is signed in."""
+    page.context.add_cookies([{"name": "sessionid", "value": world.session, "url": world.url}])
+    page.set_viewport_size(WIDE_ADMIN)
+    return page
+
+
+def publish(page: Page) -> None:
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("button", name="Publish", exact=True).click()
+
+
+def check_ours(page: Page) -> None:
+    """Run axe on what this package adds to Wagtail's form."""
+    present = [selector for selector in OURS if page.locator(selector[0]).count()]
+    found = Axe().run(page, context={"include": present}, options={"runOnly": {"type": "tag", "values": STANDARDS}})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(admin: Page, world: World, picture: Picture):
+    page = admin
+    page.goto(f"{world.url}/admin/pages/add/cms_pages/refundpolicypage/{world.home}/")
+    page.locator("[name=title]").fill("Refund policy")
+    clauses = page.locator("#panel-child-content-clauses-content")
+    clauses.get_by_role("button", name="Insert a block").first.click()
+    page.get_by_role("option", name="Money-back guarantee").click()
+    window = page.locator("[name=clauses-0-value-window_days]")
+    window.fill("0")
+
+    # stopped: the remark stands at the clause
+    publish(page)
+    expect(page.get_by_text(re.compile("could not be (saved|published|created)")).first).to_be_visible()
+    expect(clauses.get_by_text("The window must be between 1 and")).to_be_visible()
+    picture(page, "editor-stopped")
+
+    # mended, with words that say something else: told, and published anyway
+    window.fill("7")
+    publish(page)
+    expect(page.get_by_text("Version 1 is in force for purchases from now on.")).to_be_visible()
+    expect(page.get_by_text(re.compile("consumers may withdraw within 14 days")).first).to_be_visible()
+    page.goto(f"{world.url}/admin/pages/{world.home}/")
+    page.get_by_role("link", name="Refund policy", exact=True).first.click()
+    expect(page.locator(".refund-status")).to_contain_text("Version 1 is in force")
+    expect(page.locator(".refund-checks")).to_contain_text("Clause 1 gives them less")
+    check_ours(page)
+    picture(page, "editor-checks-wide")
+    page.set_viewport_size(NARROW)
+    check_ours(page)
+    picture(page, "editor-checks-narrow")
+    page.set_viewport_size(WIDE_ADMIN)
+    page.emulate_media(color_scheme="dark")
+    check_ours(page)
+    picture(page, "editor-checks-dark")
+    page.emulate_media(color_scheme="light")
+
+    # Wagtail's own checks find the remark in the preview, and nothing else to complain about
+    page.get_by_role("button", name="Toggle checks").click()
+    expect(page.get_by_text("The policy deserves a second look")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-content-checker-count]").last).to_have_text("1")
+    picture(page, "editor-wagtail-checks")
+
+    # what would it say about a purchase that was made?
+    page.get_by_role("button", name="Toggle preview").click()
+    page.get_by_label("Preview mode").select_option(label="For a past purchase")
+    preview = page.frame_locator("#w-preview-iframe, iframe[data-w-preview-target=iframe]").first
+    preview.get_by_label("Order number").fill(ORDER)
+    preview.get_by_role("button", name="Judge this purchase").click()
+    expect(preview.get_by_role("heading", name="The Slow Web")).to_be_visible(timeout=20_000)
+    picture(page, "editor-past-purchase")
+    page.get_by_role("button", name="Toggle preview").click()
+
+    # the next version is announced
+    page.locator("[name=clauses-0-value-window_days]").fill("30")
+    page.locator("[name=effective_from]").fill((clock.now() + timedelta(days=40)).strftime("%Y-%m-%d %H:%M"))
+    page.keyboard.press("Escape")
+    publish(page)
+    expect(page.get_by_text(re.compile("Version 2 will be in force for purchases from"))).to_be_visible()
+    page.goto(f"{world.url}/refund-policy/")
+    main = page.locator("main")
+    expect(main).to_contain_text("Ask within 7 days of buying")
+    expect(main).to_contain_text("New terms apply to purchases from")
+    for scheme, size in (("light", WIDE_ADMIN), ("light", NARROW), ("dark", NARROW)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
+        check_accessible(page)
+    picture(page, "policy-announced")
