@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tests.bench import engine, figures, journey, replay, requests
+from tests.bench import engine, figures, journey, page, replay, requests
 
 if TYPE_CHECKING:
     from tests.faults.world import World
 
 # in the order of the table; the second group works in databases of its own, with worker processes, a broker and a sandbox
-SITE_PARTS = ("engine", "request", "replay", "journey")
+SITE_PARTS = ("engine", "request", "page", "replay", "journey")
 MONEY_PARTS = ("limit", "speed", "claim", "webhook", "size")
 
 
@@ -95,7 +95,7 @@ def _run_alone(parts: Sequence[str], flags: Sequence[str]) -> int:
 
 def _measure_site(parts: Sequence[str], numbers: Numbers) -> None:
     with ExitStack() as cleaning:
-        if {"replay", "request"} & set(parts):
+        if {"page", "replay", "request"} & set(parts):
             cleaning.enter_context(requests.postgres())
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
         import django
@@ -105,6 +105,8 @@ def _measure_site(parts: Sequence[str], numbers: Numbers) -> None:
             _show(engine.measure())
         if "request" in parts:
             _show(requests.measure())
+        if "page" in parts:
+            _show(page.measure())
         if "replay" in parts:
             _show(replay.measure(*numbers.replayed))
     if "journey" in parts:

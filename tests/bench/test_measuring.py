@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refund_plugin.rules import Outcome, evaluate
-from tests.bench import engine
+from tests.bench import engine, page
 from tests.bench.__main__ import MONEY_PARTS
 from tests.bench.figures import Row, at_least, at_most, below, percentile, time_each
 
@@ -97,6 +97,13 @@ def test_a_replay_is_measured_beside_the_same_question_row_by_row() -> None:
         for begins in ("160 past requests", "the same question row by row", "memory ratio", "peak with 160")
         if not any(row.startswith(begins) for row in shown)
     ] == []
+
+
+def test_the_page_that_is_measured_is_served_with_the_footer_and_without(db: None) -> None:
+    without, with_footer = page.prepare()
+    assert "About us" in without()
+    assert "14 days to change your mind" not in without()
+    assert "14 days to change your mind" in with_footer()
 
 
 def test_workers_keep_to_the_limit_and_webhooks_ask_the_gateway_nothing(money: dict[str, str]) -> None:
