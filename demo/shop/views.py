@@ -16,6 +16,7 @@ from demo.shop.orders import Buyer, PaymentDeclined, library_items, open_line, p
 from refund_plugin import clock
 from refund_plugin.orders.queries import purchases_of_user
 from refund_plugin.stores.services import ensure_default_store
+from refund_plugin.web.consent import ConsentForm, record_checkout_consent
 
 
 @login_required
@@ -58,20 +59,22 @@ def checkout(request: HttpRequest, sku: str) -> HttpResponse:
     """Buy one product; the card is always the sandbox's test card."""
     product = get_object_or_404(ProductPage.objects.live(), sku=sku)
     form = CheckoutForm(request.POST or None)
+    consent = ConsentForm(request.POST or None, nature="service" if product.is_service else "content")
     if request.user.is_authenticated:
         form.fields["name"].initial = request.user.get_full_name()
         # Mail about an order reaches whoever is signed in, not an address they happen to type.
         form.fields["email"].initial, form.fields["email"].disabled = request.user.email, True
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and consent.is_valid():
         user_id = request.user.pk if request.user.is_authenticated else None
-        buyer = Buyer(**form.cleaned_data, user_id=user_id)
+        buyer, now = Buyer(**form.cleaned_data, user_id=user_id), clock.now()
         try:
-            purchase = place_order(product, buyer, now=clock.now())
+            purchase = place_order(product, buyer, now=now)
         except PaymentDeclined as declined:
             form.add_error(None, str(declined))
         else:
+            record_checkout_consent(form=consent, purchase=purchase, now=now)
             return redirect("checkout-thanks", number=purchase.number)
-    return render(request, "shop/checkout.html", {"product": product, "form": form})
+    return render(request, "shop/checkout.html", {"product": product, "form": form, "consent": consent})
 
 
 def thanks(request: HttpRequest, number: str) -> HttpResponse:

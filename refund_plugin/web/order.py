@@ -22,6 +22,7 @@ from refund_plugin.money import Money
 from refund_plugin.orders.access import uncounted_sentences
 from refund_plugin.orders.lookup import count_request
 from refund_plugin.orders.models import Purchase
+from refund_plugin.policies.floors import floor_of_line
 from refund_plugin.refunds.facts import FAULTS
 from refund_plugin.refunds.models import RefundRequest, RequestReason
 from refund_plugin.refunds.promise import Promise, check_kept, lasts_until, make_promise, read_promise
@@ -34,7 +35,7 @@ from refund_plugin.web.before import steps_for
 from refund_plugin.web.fixes import Fix, fixes_of
 from refund_plugin.web.forms import Choice, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show
-from refund_plugin.web.proof import buyer, open_purchase, purchase_page
+from refund_plugin.web.proof import buyer, open_purchase, purchase_page, withdrawal_page
 from refund_plugin.web.wording import masked, paid_with, request_cards
 
 MAX_LISTED_QUANTITY = 100
@@ -139,6 +140,7 @@ def _show(
         "headline": _headline(whole, formatter),
         "bought_on": formatter.date(bought.purchased_at),
         "email": masked(bought.customer.email),
+        "withdrawal_url": withdrawal_page(bought, list_token=list_token) if any(floor_of_line(each.facts) for each in quote.lines) else "",
         "policy_url": content.policy_pages().policy_url(quote.version) if quote.version else "",
         "page": page,
         "rows": [_row(line, quote, choice, formatter, uncounted.get(line.line.pk, ())) for line in quote.lines],

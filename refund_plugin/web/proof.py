@@ -35,6 +35,13 @@ def purchase_page(purchase: Purchase, *, list_token: str = "") -> str:
     return reverse("refund_plugin:purchase", args=[purchase_ref(purchase)])
 
 
+def withdrawal_page(purchase: Purchase, *, list_token: str = "") -> str:
+    """Return the path of a purchase's withdrawal, its first step; below the mailed list when `list_token` is given."""
+    if list_token:
+        return reverse("refund_plugin:withdraw_from_list", args=[list_token, purchase_ref(purchase)])
+    return reverse("refund_plugin:withdraw", args=[purchase_ref(purchase)])
+
+
 def remember_proof(request: HttpRequest, purchase: Purchase, *, now: datetime) -> None:
     """Note in the session that order number and e-mail were both right; the proof ends with the customer that it was about."""
     proofs = {key: moment for key, moment in request.session.get(SESSION_KEY, {}).items() if _fresh(moment, now)}

@@ -30,7 +30,7 @@ from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.tracking import find_by_token, tracking_token
 from refund_plugin.web.forms import LookupForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
-from refund_plugin.web.proof import buyer, open_purchase, purchase_ref, remember_proof
+from refund_plugin.web.proof import buyer, open_purchase, remember_proof, withdrawal_page
 from refund_plugin.web.wording import masked
 
 MAX_KEY = 64
@@ -117,13 +117,6 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
         "back_by": formatter.date(found.reimburse_by),
     }
     return show(request, "withdraw_receipt", context)
-
-
-def withdrawal_page(purchase: Purchase, *, list_token: str = "") -> str:
-    """Return the path of a purchase's first step; below the mailed list when `list_token` is given."""
-    if list_token:
-        return reverse("refund_plugin:withdraw_from_list", args=[list_token, purchase_ref(purchase)])
-    return reverse("refund_plugin:withdraw", args=[purchase_ref(purchase)])
 
 
 def _declare(request: HttpRequest, bought: Purchase, chosen: Sequence[PurchaseLine], *, key: str, now: datetime) -> RefundRequest:

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import call_command
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -19,12 +20,20 @@ from demo.shop.seed.purchases import ORDERS
 from refund_plugin.events.services import deliver_due
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
+from refund_plugin.policies.consent import consents_of
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.stores.base import LineAccess
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "demo" / "shop" / "templates"
 VISITOR = {"name": "Ada", "email": "ada@example.org", "country": "DE"}
+
+
+def check_out(client: Client, sku: str, answers: dict[str, str]) -> HttpResponse:
+    """Fill in the checkout as it is shown, with the wording that it carries."""
+    page = client.get(f"/checkout/{sku}/").content.decode()
+    [seen] = re.findall(r'name="consent-seen" value="([^"]+)"', page)
+    return client.post(f"/checkout/{sku}/", answers | {"consent-seen": seen})
 
 
 @pytest.fixture
@@ -85,7 +94,7 @@ def test_a_final_sale_says_so_before_the_purchase(shop: SandboxServer) -> None:
 
 
 def test_buying_takes_the_payment_and_records_the_purchase(shop: SandboxServer) -> None:
-    answer = Client().post("/checkout/EB-SLOWWEB/", VISITOR)
+    answer = check_out(Client(), "EB-SLOWWEB", VISITOR)
     assert answer.status_code == 302
     purchase = Purchase.objects.get(customer__email="ada@example.org")
     payment = purchase.payments.get()
@@ -94,8 +103,19 @@ def test_buying_takes_the_payment_and_records_the_purchase(shop: SandboxServer) 
     assert purchase.lines.get().tax_minor == 119
 
 
+@pytest.mark.parametrize(("boxes", "proven"), [({"consent-begin": "on", "consent-acknowledge": "on"}, True), ({}, False)])
+def test_what_a_customer_agrees_to_at_the_checkout_is_proven_once_the_mail_has_gone(
+    shop: SandboxServer, boxes: dict[str, str], proven: bool
+) -> None:
+    check_out(Client(), "EB-SLOWWEB", VISITOR | boxes)
+    line = PurchaseLine.objects.get(purchase__customer__email="ada@example.org")
+    assert consents_of([line.pk]) == {line.pk: False}
+    deliver_due(limit=1000)
+    assert consents_of([line.pk]) == {line.pk: proven}
+
+
 def test_a_customer_cannot_buy_their_way_into_someone_elses_purchases(browser: Client, customer: User) -> None:
-    browser.post("/checkout/EB-SLOWWEB/", VISITOR | {"email": "mira@example.org"})
+    check_out(browser, "EB-SLOWWEB", VISITOR | {"email": "mira@example.org"})
     bought = Purchase.objects.latest("id")
     assert (bought.user, bought.customer.email) == (customer, customer.email)
     assert not Purchase.objects.filter(customer__email="mira@example.org", user=customer).exists()

@@ -177,7 +177,7 @@ def test_purchases_come_by_mail_to_who_has_no_order_number(page: Page):
 def test_the_keyboard_alone_is_enough(page: Page):
     page.goto("/refunds/")
     page.get_by_label("Order number").focus()
-    page.keyboard.type("1046")
+    page.keyboard.type("1054")
     page.keyboard.press("Tab")
     page.keyboard.type(CUSTOMER)
     page.keyboard.press("Enter")

@@ -16,8 +16,7 @@ from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.tracking import purchases_token, tracking_token
 from refund_plugin.web import urls
 from refund_plugin.web.download import download_path
-from refund_plugin.web.proof import purchase_page
-from refund_plugin.web.withdraw import withdrawal_page
+from refund_plugin.web.proof import purchase_page, withdrawal_page
 from tests.factories import EBOOK, SALE
 from tests.refunds.helpers import ask
 from tests.web.conftest import buy, look_up, soup

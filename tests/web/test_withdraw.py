@@ -17,8 +17,7 @@ from refund_plugin.refunds.law import REIMBURSE_WITHIN
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.services import cancel_request
 from refund_plugin.refunds.tracking import purchases_token, tracking_token
-from refund_plugin.web.proof import buyer, purchase_ref
-from refund_plugin.web.withdraw import withdrawal_page
+from refund_plugin.web.proof import buyer, purchase_page, purchase_ref, withdrawal_page
 from tests.factories import EBOOK, MEMORY, SALE
 from tests.refunds.helpers import ask
 from tests.web.conftest import EMAIL, buy, problems, soup, words
@@ -223,3 +222,13 @@ def test_the_time_that_counts_is_that_of_the_second_step(client, monkeypatch):
     monkeypatch.setattr(clock, "now", lambda: later)
     client.post(withdrawal_page(purchase), data_of(page, confirm="1"))
     assert RefundRequest.objects.get().withdrawn_at == later
+
+
+@pytest.mark.parametrize(("country", "is_there"), [("DE", True), ("US", False)])
+def test_the_page_of_a_purchase_leads_to_the_function_where_a_law_gives_the_right(client, country, is_there):
+    purchase = sold_in(country, SALE)
+    find(client, purchase)
+    link = soup(client.get(purchase_page(purchase))).select_one(".refund p > a.refund-withdraw")
+    assert (link is not None) == is_there
+    if link is not None:
+        assert client.get(link["href"]).status_code == 200

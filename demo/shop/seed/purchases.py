@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 
 from demo.shop.models import ProductPage
 from demo.shop.orders import ACCOUNT, Buyer, line_of, record_order
+from demo.shop.seed.consents import seed_consent
 from refund_plugin.orders.access import record_access
 from refund_plugin.orders.data import LineData, PaymentData
 from refund_plugin.orders.models import AccessKind, Purchase
@@ -53,6 +54,7 @@ class Order:
     country: str = "DE"
     cards: tuple[Card, ...] = (Card(),)
     guest: bool = False
+    consent: bool = True
 
 
 LESSONS = tuple((AccessKind.CONSUMED, 1.0 + day / 2) for day in range(3))
@@ -74,8 +76,16 @@ ORDERS = (
         days_ago=10,
     ),
     Order("1038", "three months into a year", (Item("SB-LIBRARY"),), months_ago=3),
-    Order("1045", "final sale", (Item("EB-WINTER"),), days_ago=4),
-    Order("1046", "EU customer without consent, downloaded once", (Item("EB-SLOWWEB", uses=(DOWNLOAD,)),), days_ago=5, country="FR"),
+    Order("1045", "final sale, opened as agreed at the checkout", (Item("EB-WINTER", uses=(DOWNLOAD,)),), days_ago=4),
+    Order(
+        "1046",
+        "EU customer without consent, downloaded once",
+        (Item("EB-SLOWWEB", uses=(DOWNLOAD,)),),
+        days_ago=5,
+        country="FR",
+        consent=False,
+    ),
+    Order("1054", "downloaded once, as agreed at the checkout", (Item("EB-SLOWWEB", uses=(DOWNLOAD,)),), days_ago=5),
     Order(
         "1047",
         "two payments",
@@ -131,6 +141,8 @@ def _make(order: Order, *, products: dict[str, ProductPage], customer: User, now
         bought_at=bought_at,
         now=now,
     )
+    if order.consent:
+        seed_consent(purchase, now=now)
     for line, item in zip(purchase.lines.all(), order.items, strict=True):
         for index, (kind, days) in enumerate(item.uses, start=1):
             name = f"lesson-{index}" if kind == AccessKind.CONSUMED else f"seed-{index}"
