@@ -35,8 +35,8 @@ def page_for_key(key: str) -> Any | None:
     language = get_language() or ""
     for model in policy_page_models():
         pages = model.objects.live().filter(translation_key=key, alias_of=None).select_related("locale").order_by("pk")
-        # what is on it is not asked for, and may be long
-        pages = list(pages.defer_streamfields())
+        # only what addresses are made of: the rest is wide, and may be long
+        pages = list(pages.only("url_path", "translation_key", "locale__language_code"))
         same = [page for page in pages if page.locale.language_code == language]
         if pages:
             return (same or pages)[0]

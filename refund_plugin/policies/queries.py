@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
@@ -52,7 +52,7 @@ class ShownPolicy:
 
     Attributes:
         page_key: names the page that publishes it (`Policy.key`).
-        name, texts_name: of the version and of its prose; they say nothing else ever.
+        name, texts_hash: of the version and of its prose; they say nothing else ever.
         texts: in the reader's language.
     """
 
@@ -60,7 +60,7 @@ class ShownPolicy:
     timezone: str
     page_key: str
     name: str
-    texts_name: str
+    texts_hash: str
     version: PolicyVersion = field(compare=False)
     texts: Texts = field(compare=False)
 
@@ -70,36 +70,37 @@ def shown_policy(stores: QuerySet[Store], *, at: datetime, locale: str) -> Shown
 
     One query, besides reading once per process what a version and its prose say.
     """
-    of_store = PolicyVersion.objects.filter(in_force(at), policy__store_id=OuterRef("pk")).order_by("-number")
-    named = Concat(Cast("pk", CharField()), Value(":"), "hash")
-    texts = PolicyText.objects.filter(version_id=OuterRef("shown_id"), locale=locale).order_by("-id")
+    texts = PolicyText.objects.filter(version_id=OuterRef("shown__pk"), locale=locale).order_by("-id")
+    # joined rather than looked up: putting the query together takes longer than answering it
+    counts = Q(policies__versions__effective_from__lte=at) & (
+        Q(policies__versions__closed_at__isnull=True) | Q(policies__versions__closed_at__gt=at)
+    )
     row = (
-        stores.annotate(shown_id=Subquery(of_store.values("pk")[:1]))
-        .annotate(
-            shown=Subquery(of_store.values(name=named)[:1]),
-            page_key=Subquery(of_store.values("policy__key")[:1]),
-            texts_name=Subquery(texts.values(name=named)[:1]),
-        )
-        .values("pk", "timezone", "shown", "page_key", "texts_name")
+        stores.alias(shown=FilteredRelation("policies__versions", condition=counts))
+        .annotate(texts_hash=Subquery(texts.values("hash")[:1]))
+        .order_by(*stores.query.order_by, F("shown__number").desc(nulls_last=True))
+        .values_list("pk", "timezone", "policies__key", "shown__pk", "shown__hash", "texts_hash")
         .first()
     )
-    if row is None or row["shown"] is None:
+    if row is None or row[3] is None:
         return None
-    texts_name = row["texts_name"] or ""
+    store_id, timezone, page_key, version_id, version_hash, texts_hash = row
+    name = f"{version_id}:{version_hash}"
     return ShownPolicy(
-        store_id=row["pk"],
-        timezone=row["timezone"],
-        page_key=row["page_key"],
-        name=row["shown"],
-        texts_name=texts_name,
-        version=version_named(row["shown"]),
-        texts=_texts_named(texts_name) if texts_name else {},
+        store_id=store_id,
+        timezone=timezone,
+        page_key=page_key,
+        name=name,
+        texts_hash=texts_hash or "",
+        version=version_named(name),
+        texts=_texts_with(texts_hash) if texts_hash else {},
     )
 
 
 @lru_cache(maxsize=256)
-def _texts_named(name: str) -> Texts:
-    return PolicyText.objects.get(pk=int(name.partition(":")[0])).texts
+def _texts_with(texts_hash: str) -> Texts:
+    # rows of one hash hold the same words
+    return PolicyText.objects.filter(hash=texts_hash)[0].texts
 
 
 def load_version(version: PolicyVersion) -> PolicyDocument:
