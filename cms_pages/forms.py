@@ -86,7 +86,12 @@ def prose_entries(document: PolicyDocument, *, timezone: str, translated: bool) 
     texts = [(clause, describe_clause(clause, language)) for clause in document.clauses]
     return [
         ProseEntry(
-            anchor=clause.anchor, title=text.title, summary=text.summary, reason=getattr(clause, "reason", ""), translated=translated
+            anchor=clause.anchor,
+            title=text.title,
+            summary=text.summary,
+            reason=getattr(clause, "reason", ""),
+            evidence=getattr(clause, "evidence", ""),
+            translated=translated,
         )
         for clause, text in texts
         if clause.anchor

@@ -10,7 +10,7 @@ from django import forms
 from django.db import models
 from django.utils.text import capfirst
 
-PARTS = ("title", "reason", "body")
+PARTS = ("title", "reason", "evidence", "body")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,15 @@ class ProseEntry:
     Attributes:
         summary: the text made from the clause's values, in the page's language.
         reason: the source's reason of a clause that gives nothing back, to translate; "" when there is none.
-        translated: the page is a translation, so the title and the reason are written here too.
+        evidence: what the source asks customers to send, to translate; "" when nothing.
+        translated: the page is a translation, so the title, the reason and the evidence are written here too.
     """
 
     anchor: str
     title: str
     summary: str
     reason: str = ""
+    evidence: str = ""
     translated: bool = False
 
 
@@ -73,7 +75,7 @@ class ProseFormField(forms.Field):
 
 
 class ProseField(models.JSONField):
-    """Texts by clause anchor: `title`, `reason` and `body`, plain, as far as they were written."""
+    """Texts by clause anchor: `title`, `reason`, `evidence` and `body`, plain, as far as they were written."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"default": dict, "blank": True, **options})

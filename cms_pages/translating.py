@@ -1,7 +1,7 @@
 """What wagtail-localize translates of a policy page: words only. It is used where that app is installed, and needed nowhere.
 
-Values follow the source page and cannot be overridden, so a translation never decides otherwise; titles and reasons, which
-the source keeps inside its clauses, are offered as words and land in the translation's prose.
+Values follow the source page and cannot be overridden, so a translation never decides otherwise; titles, reasons and the
+evidence asked for, which the source keeps inside its clauses, are offered as words and land in the translation's prose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wagtail_localize.segments import StringSegmentValue
 from cms_pages.blocks import KEPT
 from cms_pages.forms import VALUES
 
-CLAUSE_TEXTS = ("title", "reason")
+CLAUSE_TEXTS = ("title", "reason", "evidence")
 
 
 class ProseTranslation(TranslatableField):

@@ -209,13 +209,15 @@ def test_words_about_a_clause_are_saved_by_its_anchor(client, editor, make_page,
 def test_a_translation_has_words_and_no_values_to_edit(client, editor, make_page, home, windows_at):
     german = Locale.objects.get_or_create(language_code="de")[0]
     home.copy_for_translation(german)
-    page = make_page(refused(anchor="final"), guarantee(14, anchor="guarantee"))
+    faulty = {"title": "", "selector": EMPTY_SELECTOR, "anchor": "faulty", "window_days": 730, "evidence": "A picture."}
+    page = make_page(refused(anchor="final"), guarantee(14, anchor="guarantee"), {"type": "defective", "value": faulty})
     translation = page.copy_for_translation(german)
     response = client.get(reverse("wagtailadmin_pages:edit", args=[translation.pk]))
     assert not {"clauses", "limits", "effective_from", "founding_from"} & set(response.context["form"].fields)
     assert "This is a translation" in response.content.decode()
     words = {
-        "prose-anchor": ["final", "guarantee"],
+        "prose-anchor": ["final", "guarantee", "faulty"],
+        "prose-faulty-evidence": "Ein Bild.",
         "prose-final-title": "Ausverkauf",
         "prose-final-reason": "Es war stark verbilligt.",
         "prose-guarantee-body": "Versprochen.",
@@ -224,7 +226,9 @@ def test_a_translation_has_words_and_no_values_to_edit(client, editor, make_page
     post(client, translation, {**data, **words})
     translation = RefundPolicyPage.objects.get(pk=translation.pk)
     assert translation.prose["final"] == {"title": "Ausverkauf", "reason": "Es war stark verbilligt."}
-    assert [child.block_type for child in translation.clauses] == ["non_refundable", "money_back"]
+    assert translation.prose["faulty"] == {"evidence": "Ein Bild."}
+    assert "Ein Bild." in client.get(reverse("wagtailadmin_pages:edit", args=[translation.pk])).content.decode()
+    assert [child.block_type for child in translation.clauses] == ["non_refundable", "money_back", "defective"]
     assert PolicyVersion.objects.count() == 1
 
 
