@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from refund_plugin import clock
 from refund_plugin.content import FrozenVersion
 from refund_plugin.policies.models import Policy, PolicyVersion
 from refund_plugin.policies.queries import in_force
+
+KEPT_FOR = timedelta(seconds=5)
 
 
 def policy_page_models() -> list[type[Any]]:
@@ -49,13 +52,14 @@ class WagtailPolicyPages:
     def policy_url(self, version: FrozenVersion, anchor: str = "") -> str:
         """Return the public page while it shows this version, else the version's own page; at the clause.
 
-        The answer is kept on the version object, so that a page that cites many clauses asks once.
+        The answer is kept on the version object for a moment, so that a page that cites many clauses asks once. No longer: the
+        object may live as long as the process, and another publication gives this version a page of its own.
         """
-        kept: dict[str, str] = version.__dict__.setdefault("_page_urls", {})
-        language = get_language() or ""
-        if language not in kept:
-            kept[language] = self._version_url(version)
-        base = kept[language]
+        kept: dict[str, tuple[datetime, str]] = version.__dict__.setdefault("_page_urls", {})
+        language, now = get_language() or "", clock.now()
+        if language not in kept or not now - KEPT_FOR <= kept[language][0] <= now:
+            kept[language] = (now, self._version_url(version))
+        base = kept[language][1]
         return f"{base}#{anchor}" if base and anchor else base
 
     def current_policy_url(self, store_id: int) -> str:

@@ -176,6 +176,16 @@ def test_links_to_many_clauses_of_a_version_ask_the_database_once(make_page, sto
         assert policy_pages().policy_url(version, "money-back").endswith("#money-back")
 
 
+def test_a_link_of_a_version_that_a_process_keeps_follows_a_publication(make_page, store, monkeypatch):
+    page = make_page(guarantee(14))
+    version = version_in_force(store_id=store.pk, at=clock.now())
+    assert policy_pages().policy_url(version) == page.url
+    publish(page, guarantee(30))
+    moment = later(seconds=10)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    assert policy_pages().policy_url(version) == f"{page.url}versions/1/"
+
+
 def test_without_a_public_page_there_is_no_link(make_page, store):
     page = make_page(guarantee(14))
     page.unpublish()
