@@ -17,6 +17,8 @@ from refund_plugin.rules.language import gettext_noop
 Texts = Mapping[str, Mapping[str, str]]
 Unit = Literal["days", "percent", "downloads", "activations"]
 
+# What an editor writes inside a clause, and a translation beside it.
+CLAUSE_TEXTS = ("title", "reason", "evidence")
 # Words of a text about a clause, and of one sentence of reason: more is read by few.
 LONG_TEXT_WORDS = 120
 LONG_REASON_WORDS = 60
@@ -51,13 +53,13 @@ def lint_prose(document: PolicyDocument, texts: Texts, locale: str) -> list[Find
     """Return what is wrong with the words in one language, those of the whole policy first.
 
     Args:
-        texts: by clause anchor, "" for the whole policy: `title`, `reason` and `body`, as far as they were written.
+        texts: by clause anchor, "" for the whole policy: `title`, `reason`, `evidence` and `body`, as far as they were written.
         locale: their language, such as "de" or "en-gb".
     """
     findings = [_in(locale, finding) for finding in _about_style(texts.get("", {}).get("body", ""), LONG_TEXT_WORDS, locale)]
     for index, clause in enumerate(document.clauses):
         written = texts.get(clause.anchor, {})
-        own = {name: getattr(clause, name, "") for name in ("title", "reason", "evidence")}
+        own = {name: getattr(clause, name, "") for name in CLAUSE_TEXTS}
         words = {name: written.get(name) or own[name] for name in own} | {"body": written.get("body", "")}
         about = [
             *_about_numbers(clause, " \n\n".join(words.values())),
@@ -84,7 +86,7 @@ def lint_translation(document: PolicyDocument, source: Texts, translated: Texts 
     if source.get("", {}).get("body") and not translated.get("", {}).get("body"):
         findings.append(warning("words_untranslated", gettext_noop("The introduction is missing in “%(language)s”."), language=locale))
     for index, clause in enumerate(document.clauses):
-        own = {name: getattr(clause, name, "") for name in ("title", "reason")} | {"body": source.get(clause.anchor, {}).get("body", "")}
+        own = {name: getattr(clause, name, "") for name in CLAUSE_TEXTS} | {"body": source.get(clause.anchor, {}).get("body", "")}
         if any(text.strip() and not translated.get(clause.anchor, {}).get(name) for name, text in own.items()):
             text = gettext_noop("Words of this clause are missing in “%(language)s”; customers read them untranslated there.")
             findings.append(replace(warning("words_untranslated", text, language=locale), anchor=clause.anchor, index=index))

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from refund_plugin.rules import MoneyBack, NonRefundable, ProRated, UnusedOnly
+from refund_plugin.rules import Defective, MoneyBack, NonRefundable, ProRated, UnusedOnly
 from refund_plugin.rules.linting_prose import lint_prose, lint_translation, lix, numbers_in
 from tests.rules.building import policy
 
@@ -115,11 +115,22 @@ def test_a_language_without_a_translation_is_told():
 
 
 def test_words_that_are_missing_in_a_translation_are_told_at_their_clause():
-    document = policy(GUARANTEE, NonRefundable(anchor="final", title="Final sale", reason="It was cheap."))
+    document = policy(
+        GUARANTEE,
+        NonRefundable(anchor="final", title="Final sale", reason="It was cheap."),
+        Defective(anchor="broken", evidence="A picture."),
+    )
     source = {"": {"body": "Hello."}, "g": {"body": "We mean it."}}
     done = {"": {"body": "Hallo."}, "g": {"body": "Ehrlich."}, "final": {"title": "Ausverkauf", "reason": "Es war billig."}}
+    done["broken"] = {"evidence": "Ein Bild."}
     assert lint_translation(document, source, done, "de") == []
-    for anchor, part, index in (("", "body", None), ("g", "body", 0), ("final", "title", 1), ("final", "reason", 1)):
+    for anchor, part, index in (
+        ("", "body", None),
+        ("g", "body", 0),
+        ("final", "title", 1),
+        ("final", "reason", 1),
+        ("broken", "evidence", 2),
+    ):
         missing = {key: {name: text for name, text in texts.items() if (key, name) != (anchor, part)} for key, texts in done.items()}
         assert [(finding.code, finding.index) for finding in lint_translation(document, source, missing, "de")] == [
             ("words_untranslated", index)
