@@ -11,8 +11,9 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from wagtail.models import Page, Site
 
+from refund_plugin import clock
 from refund_plugin.stores.models import Store
-from tests.cms_pages.examples import EMPTY_SELECTOR, guarantee, publish, refused
+from tests.cms_pages.examples import EMPTY_SELECTOR, document_at, guarantee, publish, refused
 from tests.cms_pages.test_reading import rendered
 
 pytestmark = pytest.mark.django_db
@@ -149,7 +150,7 @@ def test_the_footer_costs_two_queries(make_page, django_assert_num_queries):
 def test_each_site_shows_the_policy_of_its_own_shop(make_page, home, store):
     other_home = home.get_parent().add_child(instance=Page(title="Other", slug="other", locale=home.locale))
     other_site = Site.objects.create(hostname="other.example", root_page=other_home)
-    Store.objects.create(slug="other", name="Other shop", timezone="UTC", wagtail_site_id=other_site.pk)
+    other_store = Store.objects.create(slug="other", name="Other shop", timezone="UTC", wagtail_site_id=other_site.pk)
     make_page(guarantee(30))
     template = Template("{% load refund_policy %}{% refund_badge %}")
 
@@ -162,6 +163,11 @@ def test_each_site_shows_the_policy_of_its_own_shop(make_page, home, store):
     page = type(make_page(guarantee(1), slug="unused"))(title="Refunds", slug="refunds", clauses=[guarantee(7)])
     other_home.add_child(instance=page)
     assert (badge_on("testserver"), badge_on("other.example")) == ("30-day guarantee", "7-day guarantee")
+    # and what each sells is judged by its own, also after the other has published again
+    sold = clock.now()
+    publish(page, guarantee(3))
+    assert [document_at(shop, sold).clauses[0].window_days for shop in (store, other_store)] == [30, 7]  # type: ignore[union-attr,attr-defined]
+    assert document_at(other_store).clauses[0].window_days == 3  # type: ignore[union-attr,attr-defined]
 
 
 # -- structured data --------------------------------------------------------------------------------------------------
