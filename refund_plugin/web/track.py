@@ -207,7 +207,7 @@ def _lines(request: RefundRequest, formatter: Formatter) -> list[TrackedLine]:
     judged = engine_decision(request)
     decided = [decision for decision in decisions if decision.outcome in ("approved", "declined")]
     granted = decided[-1].amounts if decided else {}
-    by_person = bool(decided) and decided[-1] is not judged
+    by_person = bool(decided) and decided[-1] != judged
     # once a person has decided, their reason stands in the timeline and the policy's own would contradict it
     explained = {} if by_person else explain_decision(judged, version=request.policy_version, formatter=formatter)
     rows = []
