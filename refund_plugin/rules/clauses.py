@@ -192,8 +192,15 @@ class MoneyBack(Guarantee):
         return text % {"days": self.window_days, "back": self.what_back(language)} + self.reviewed(language)
 
     def bullet(self, language: Language) -> str:
-        text = language.ngettext("%(days)d day to change your mind.", "%(days)d days to change your mind.", self.window_days)
-        return text % {"days": self.window_days}
+        if self.percent == 100:
+            text = language.ngettext("%(days)d day to change your mind.", "%(days)d days to change your mind.", self.window_days)
+        else:
+            text = language.ngettext(
+                "%(days)d day to change your mind, for %(share)s of the price back.",
+                "%(days)d days to change your mind, for %(share)s of the price back.",
+                self.window_days,
+            )
+        return text % {"days": self.window_days, "share": language.percent(self.percent)}
 
     def badge(self, language: Language) -> str:
         if self.percent == 100:
@@ -242,12 +249,19 @@ class UnusedOnly(Guarantee):
         return text % {"days": self.window_days, "back": self.what_back(language), "usage": usage} + self.reviewed(language)
 
     def bullet(self, language: Language) -> str:
-        text = language.ngettext(
-            "%(days)d day to change your mind about what you have not opened.",
-            "%(days)d days to change your mind about what you have not opened.",
-            self.window_days,
-        )
-        return text % {"days": self.window_days}
+        if self.percent == 100:
+            text = language.ngettext(
+                "%(days)d day to change your mind about what you have not opened.",
+                "%(days)d days to change your mind about what you have not opened.",
+                self.window_days,
+            )
+        else:
+            text = language.ngettext(
+                "%(days)d day to change your mind about what you have not opened, for %(share)s of the price back.",
+                "%(days)d days to change your mind about what you have not opened, for %(share)s of the price back.",
+                self.window_days,
+            )
+        return text % {"days": self.window_days, "share": language.percent(self.percent)}
 
     def badge(self, language: Language) -> str:
         # what one may do before it counts as used is in the summary

@@ -279,7 +279,20 @@ def test_titles_with_percent_signs_and_braces_stay_as_they_are():
             MoneyBack(anchor="c", window_days=1, percent=80, outcome="review"),
             "1-day guarantee",
             "Ask within 1 day of buying, and you get 80% of the price back. A person looks at every request first.",
-            "1 day to change your mind.",
+            "1 day to change your mind, for 80% of the price back.",
+        ),
+        (
+            UnusedOnly(anchor="c", window_days=60, percent=50),
+            "60-day guarantee",
+            "Ask within 60 days of buying while it is unused, and you get 50% of the price back. "
+            "Unused means: no downloads, nothing viewed, no activations.",
+            "60 days to change your mind about what you have not opened, for 50% of the price back.",
+        ),
+        (
+            MoneyBack(anchor="c", window_days=60),
+            "60-day guarantee",
+            "Ask within 60 days of buying, and you get everything back.",
+            "60 days to change your mind.",
         ),
         (
             ProRated(anchor="c", by="unit", percent=90, fee_percent=5, window_days=60),
