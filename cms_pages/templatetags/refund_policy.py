@@ -21,7 +21,7 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 from cms_pages.shown import shown_on
-from refund_plugin.policies.products import Product, about_product
+from refund_plugin.policies.products import Product, about_product, beside_the_law
 from refund_plugin.policies.structured import as_json_ld, merchant_return_policy
 
 register = template.Library()
@@ -52,8 +52,15 @@ def refund_badge(context: template.Context, *, link: bool = True, **values: Any)
     shown = shown_on(context.get("request"))
     if shown is None:
         return {"badge": ""}
-    told = about_product(shown.policy, product_of(**values), shown.language)
-    return {"badge": told.badge, "tag": told.tag, "url": shown.url if link else "", "anchor": told.telling.anchor if told.telling else ""}
+    product = product_of(**values)
+    told = about_product(shown.policy, product, shown.language)
+    return {
+        "badge": told.badge,
+        "tag": told.tag,
+        "note": beside_the_law(told, product, shown.language),
+        "url": shown.url if link else "",
+        "anchor": told.telling.anchor if told.telling else "",
+    }
 
 
 @register.inclusion_tag("cms_pages/tags/checkout_summary.html", takes_context=True)

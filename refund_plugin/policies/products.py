@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from refund_plugin.localize import Formatter
+from refund_plugin.policies.floors import floor_of_line
 from refund_plugin.policies.queries import ShownPolicy, load_version, localized
 from refund_plugin.rules import Clause, LineFacts, Outcome, PolicyDocument, clause_kinds
 from refund_plugin.rules.explanation import Tag
@@ -81,9 +82,36 @@ def product_policy(document: PolicyDocument, product: Product, language: Formatt
     return ProductPolicy(clauses, telling, badge, _tag(telling))
 
 
+def beside_the_law(told: ProductPolicy, product: Product, language: Formatter) -> str:
+    """Return the short words that stand beside a badge that refuses, because no policy takes away what the law gives.
+
+    "" where the badge refuses nothing, and in a country whose law is known to give nothing. Where no country is named, the reader
+    may be anywhere. Asked each time: which laws are known is a matter of settings and plug-ins, not of the version.
+    """
+    if told.telling is None or told.telling.decides() is not Outcome.DECLINE:
+        return ""
+    floor = floor_of_line(_facts(product))
+    gives = floor is not None and (floor.withdrawal_days or floor.conformity_days)
+    return language.gettext("Except where the law gives you more.") if gives or not product.country else ""
+
+
 def clauses_about(document: PolicyDocument, product: Product) -> list[Clause]:
     """Return the clauses that can decide about a product, in order, up to one that always decides."""
-    facts = LineFacts(
+    facts = _facts(product)
+    found = []
+    for clause in document.clauses:
+        selector = clause.selector
+        if product.price_minor is None:
+            selector = replace(selector, price_from_minor=None, price_to_minor=None)
+        if selector.matches(facts):
+            found.append(clause)
+            if not clause.all_conditions():
+                break
+    return found
+
+
+def _facts(product: Product) -> LineFacts:
+    return LineFacts(
         line_id="",
         currency=product.currency,
         paid_minor=product.price_minor or 0,
@@ -97,16 +125,6 @@ def clauses_about(document: PolicyDocument, product: Product) -> list[Clause]:
         country=product.country,
         channel=product.channel,
     )
-    found = []
-    for clause in document.clauses:
-        selector = clause.selector
-        if product.price_minor is None:
-            selector = replace(selector, price_from_minor=None, price_to_minor=None)
-        if selector.matches(facts):
-            found.append(clause)
-            if not clause.all_conditions():
-                break
-    return found
 
 
 def _tag(clause: Clause) -> Tag:

@@ -85,6 +85,20 @@ def test_a_guarantee_that_asks_for_more_does_not_promise_more_than_it_gives(make
     assert badge() == "30-day guarantee, on conditions"
 
 
+NOTE = 'title="Except where the law gives you more."'
+
+
+@pytest.mark.parametrize(("country", "elsewhere", "noted"), [("DE", "", True), ("", "", True), ("US", "", False), ("US", "eu", True)])
+def test_a_badge_that_refuses_leaves_room_for_what_the_law_of_the_country_gives(make_page, settings, country, elsewhere, noted):
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "FLOOR_ELSEWHERE": elsewhere}
+    make_page(refused(), guarantee(30))
+    source = f'{{% refund_badge tags="final-sale" country="{country}" %}}'
+    assert (NOTE in rendered(source)) is noted
+    # the few words themselves stay as they are, and who gets money back needs no exception
+    assert badge(f'tags="final-sale" country="{country}"') == "Not refundable: It was sold at a final discount."
+    assert NOTE not in rendered(f'{{% refund_badge country="{country}" %}}')
+
+
 def test_the_badge_changes_at_once_when_the_policy_is_published(make_page):
     assert badge() == ""
     page = make_page(guarantee(14))
