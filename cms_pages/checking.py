@@ -85,7 +85,9 @@ def live_translations(page: Any) -> QuerySet[Any]:
 
 
 def sold_lately(page: Any) -> Sequence[LineFacts]:
-    """Return one example of each sort of product that the page's shop sold lately."""
+    """Return one example of each sort of product that the page's shop sold lately; nothing for the editors of another site's shop."""
+    if not page.is_policy_of(page.store):
+        return ()
     now = clock.now()
     lines = (
         PurchaseLine.objects.filter(purchase__store=page.store, purchase__purchased_at__gte=now - timedelta(days=SOLD_DAYS))

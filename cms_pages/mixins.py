@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, MultiFieldPanel
 from wagtail.contrib.routable_page.models import RoutablePageMixin, path
-from wagtail.models import TaskState
+from wagtail.models import Site, TaskState
 
 from cms_pages import presentation, previews
 from cms_pages.blocks import KEPT, fill_anchors
@@ -28,7 +28,7 @@ from cms_pages.prose import ProseField
 from cms_pages.services import Publication, close_publication, freeze_publication, publish_translation
 from refund_plugin import clock
 from refund_plugin.conf import settings
-from refund_plugin.policies.queries import Texts
+from refund_plugin.policies.queries import Texts, policy_for_key
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.services import store_for_site
 
@@ -130,8 +130,31 @@ class RefundPolicyPageMixin(RoutablePageMixin, models.Model):
 
     def is_in_shop_of(self, store: Store) -> bool:
         """Tell whether this page may decide for a store without more ado: not from another site than the store's own."""
+        if store.wagtail_site_id is None:
+            return True
         site = self.get_site() if self.pk else None
-        return store.wagtail_site_id is None or (site is not None and store.wagtail_site_id == site.pk)
+        return site is not None and store.wagtail_site_id == site.pk
+
+    def is_policy_of(self, store: Store) -> bool:
+        """Tell whether the page's editors may know what a store sold and decided: it is their own site's, or follows this very policy."""
+        if self.is_in_shop_of(store):
+            return True
+        policy = policy_for_key(self.policy_key)
+        return policy is not None and policy.store_id == store.pk
+
+    def may_decide_for(self, store: Store, *, user: Any) -> bool:
+        """Tell whether somebody who may publish this page may let a store use it: a store of another site asks for more."""
+        if self.is_in_shop_of(store):
+            return True
+        site = Site.objects.filter(pk=store.wagtail_site_id).select_related("root_page").first()
+        return site is not None and bool(site.root_page.permissions_for_user(user).can_publish())
+
+    def may_replay(self, store: Store, *, user: Any) -> bool:
+        """Tell whether somebody who may edit this page may look at the past of its store.
+
+        A site without a store of its own falls back to the default one, whose past is no business of that site's editors.
+        """
+        return self.is_policy_of(store) or self.may_decide_for(store, user=user)
 
     @property
     def texts(self) -> Texts:

@@ -29,6 +29,7 @@ class PolicyStatusPanel(Panel):
             context["is_translation"] = page.source is not page
             context["source"] = page.source
             context["policy"] = policy
+            context["may_replay"] = bool(page.pk) and not context["is_translation"] and page.may_replay(page.store, user=self.request.user)
             if policy is None:
                 return context
             now = clock.now()

@@ -39,7 +39,8 @@ class PolicyMixin(WagtailAdminTemplateMixin):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Refuse pages that make no versions, and people who may not edit this one."""
-        if not self.page.permissions_for_user(request.user).can_edit():
+        user = request.user
+        if not self.page.permissions_for_user(user).can_edit() or not self.page.may_replay(self.store, user=user):
             raise PermissionDenied
         return super().dispatch(request, *args, **kwargs)
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
-from wagtail.models import Site
 
 from cms_pages.policy_pages import policy_page_models
 from refund_plugin import clock
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.policies.queries import policy_for_key
 from refund_plugin.policies.services import assign_policy
-from refund_plugin.stores.models import Store
 
 
 @require_http_methods(["GET", "POST"])
@@ -26,7 +22,7 @@ def use_policy(request: HttpRequest, page_id: int) -> HttpResponse:
     page = next((page for model in policy_page_models() for page in model.objects.filter(pk=page_id)), None)
     if page is None:
         raise Http404
-    if not page.permissions_for_user(request.user).can_publish() or not _may_decide_for(page.store, page=page, user=request.user):
+    if not page.permissions_for_user(request.user).can_publish() or not page.may_decide_for(page.store, user=request.user):
         raise PermissionDenied
     policy = policy_for_key(page.policy_key)
     if policy is None or not page.is_source:
@@ -40,11 +36,3 @@ def use_policy(request: HttpRequest, page_id: int) -> HttpResponse:
             messages.success(request, _("%(shop)s now uses this policy.") % {"shop": page.store})
         return redirect("wagtailadmin_pages:edit", page.pk)
     return render(request, "cms_pages/admin/use_policy.html", {"page": page, "store": page.store})
-
-
-def _may_decide_for(store: Store, *, page: Any, user: Any) -> bool:
-    """Tell whether somebody who may publish a page may let a store use it: a store of another site asks for more."""
-    if page.is_in_shop_of(store):
-        return True
-    site = Site.objects.filter(pk=store.wagtail_site_id).select_related("root_page").first()
-    return site is not None and bool(site.root_page.permissions_for_user(user).can_publish())

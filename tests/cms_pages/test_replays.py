@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.urls import reverse
-from wagtail.models import GroupPagePermission, Site
+from wagtail.models import GroupPagePermission, Page, Site
 
 from cms_pages.models import RefundPolicyPage
 from refund_plugin import clock
@@ -16,6 +16,8 @@ from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.memory import _ledgers
 from refund_plugin.gateways.services import ensure_accounts
 from refund_plugin.policies.models import PolicyVersion
+from refund_plugin.policies.queries import policy_for_key
+from refund_plugin.policies.services import assign_policy
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.refunds.replay.models import ReplayRun, ReplayState, Shadow, ShadowVerdict
 from refund_plugin.refunds.replay.services import replay_due
@@ -254,6 +256,35 @@ def test_an_editor_of_the_page_replays_without_a_permission_on_cases_and_is_led_
     assert "This draft: declined" in both
     assert reverse("refund_cases:case", args=[change.request_id]) not in both
     assert "ada@example.com" not in both
+
+
+@pytest.fixture
+def foreign_page(client, editor, policy_page, store, home, sign_in):
+    """A policy page of a second site, which has no shop of its own, with an editor; what was sold belongs to the first site."""
+    store.wagtail_site_id = Site.objects.get().pk
+    store.save()
+    second = Page.objects.get(depth=1).add_child(instance=Page(title="Second", slug="second", locale=home.locale))
+    Site.objects.create(hostname="second.example.com", root_page=second)
+    page = second.add_child(instance=RefundPolicyPage(title="Theirs", slug="theirs", clauses=[guarantee(3)]))
+    sign_in("change")
+    GroupPagePermission.objects.create(group=Group.objects.get(name="Writers"), page=second, permission_type="change")
+    GroupPagePermission.objects.filter(page=home).delete()
+    return page
+
+
+def test_an_editor_of_another_site_does_not_read_what_a_store_of_this_one_sold(client, foreign_page):
+    assert client.get(reverse("wagtailadmin_pages:edit", args=[foreign_page.pk])).status_code == 200
+    before = everything()
+    address = reverse("refund_policy_replay", args=[foreign_page.pk])
+    for response in (client.get(address), client.post(address, {"days": 30})):
+        assert (response.status_code, response["Location"]) == (302, reverse("wagtailadmin_home"))
+    assert everything() == before
+    assert address not in shown(client, "wagtailadmin_pages:edit", foreign_page.pk)
+
+
+def test_a_page_of_another_site_that_a_store_was_given_as_its_policy_may_be_replayed(client, store, foreign_page):
+    assign_policy(policy=policy_for_key(foreign_page.policy_key), store=store, now=clock.now(), by="")
+    assert start(client, foreign_page).store == store
 
 
 def test_a_replay_of_another_policy_or_store_is_not_found(client, editor, policy_page, make_page):
