@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
 
 from refund_plugin.actor import ActorKind
 from refund_plugin.conf import settings
@@ -23,7 +23,7 @@ from refund_plugin.orders.queries import usage_of
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import load_version, name_in_force, version_named
 from refund_plugin.refunds.facts import gather_facts, records_of
-from refund_plugin.refunds.models import Decision
+from refund_plugin.refunds.models import Decision, RequestLine
 from refund_plugin.refunds.quote import NO_POLICY, amount_step
 from refund_plugin.refunds.replay.judging import judge, judge_again, was_judged
 from refund_plugin.refunds.replay.models import ReplayKind, ReplayRun
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 REQUESTS_PER_PAGE = 500
 PURCHASES_PER_PAGE = 100
+# lines times clauses of the draft: a page of large purchases ends long before its lease does, or nobody would ever commit it
+TRACES_PER_PAGE = 100_000
 # decisions get their ids nearly in the order of their times: transactions that overlap may swap neighbours
 STRAY = timedelta(days=1)
 
@@ -61,10 +63,31 @@ def _purchases(run: ReplayRun) -> QuerySet[Purchase]:
 _COLUMNS = ("id", "decided_at", "request_id", "request__customer_id", "policy_version_id", "currency", "facts", "verdicts")
 
 
+def _ids_of_page(
+    rows: QuerySet[Any], lines: QuerySet[Any], run: ReplayRun, *, size: int, document: PolicyDocument
+) -> tuple[list[int], bool]:
+    """Return what the next page holds, one row at least, and whether rows may be left after it.
+
+    Args:
+        lines: those of one row that are judged.
+    """
+    rows = rows if run.cursor is None else rows.filter(pk__lt=run.cursor)
+    # counted row by row: a join would tempt the database to count the whole past for each page
+    counted = Subquery(lines.order_by().values(every=Value(1)).annotate(count=Count("pk")).values("count"))
+    left, ids = TRACES_PER_PAGE // max(1, len(document.clauses)), list[int]()
+    for pk, count in rows.order_by("-pk").values_list("pk", counted)[:size]:
+        left -= count or 0
+        if ids and left < 0:
+            return ids, True
+        ids.append(pk)
+    return ids, len(ids) == size
+
+
 def _read_requests(run: ReplayRun, document: PolicyDocument) -> Page:
     page = Page(ReplayKind.REQUESTS.value, room=_room(run))
-    rows = _decisions(run) if run.cursor is None else _decisions(run).filter(pk__lt=run.cursor)
-    found = list(rows.order_by("-pk").values_list(*_COLUMNS)[:REQUESTS_PER_PAGE])
+    lines = RequestLine.objects.filter(request=OuterRef("request"))
+    ids, more = _ids_of_page(_decisions(run), lines, run, size=REQUESTS_PER_PAGE, document=document)
+    found = list(Decision.objects.filter(pk__in=ids).order_by("-pk").values_list(*_COLUMNS))
     documents: dict[int | None, PolicyDocument] = {None: NO_POLICY}
 
     def document_of(version_id: int | None) -> PolicyDocument:
@@ -90,7 +113,7 @@ def _read_requests(run: ReplayRun, document: PolicyDocument) -> Page:
                 step=verdict["step"],
             )
         page.add_case(changed)
-    if len(found) == REQUESTS_PER_PAGE and found[-1][1] >= run.since - STRAY:
+    if more and found[-1][1] >= run.since - STRAY:
         page.cursor = found[-1][0]
     return page
 
@@ -112,9 +135,10 @@ def as_dict(value: Any) -> dict[str, Any]:
 
 def _read_purchases(run: ReplayRun, document: PolicyDocument) -> Page:
     page = Page(ReplayKind.PURCHASES.value, room=_room(run))
-    rows = _purchases(run) if run.cursor is None else _purchases(run).filter(pk__lt=run.cursor)
-    rows = rows.select_related("store").prefetch_related("lines", "payments__account").annotate(in_force=name_in_force())
-    found = list(rows.order_by("-pk")[:PURCHASES_PER_PAGE])
+    bought = PurchaseLine.objects.filter(purchase=OuterRef("pk"))
+    ids, more = _ids_of_page(_purchases(run), bought, run, size=PURCHASES_PER_PAGE, document=document)
+    rows = Purchase.objects.filter(pk__in=ids).select_related("store").prefetch_related("lines", "payments__account")
+    found = list(rows.annotate(in_force=name_in_force()).order_by("-pk"))
     usage = usage_of(line for purchase in found for line in purchase.lines.all())
     records = records_of(usage)
     for purchase in found:
@@ -133,7 +157,7 @@ def _read_purchases(run: ReplayRun, document: PolicyDocument) -> Page:
         version_id = version.pk if version else None
         changed = sum(_compare(page, today, document, purchase, line, facts[line.pk], step, version_id) for line in lines)
         page.add_case(changed)
-    if len(found) == PURCHASES_PER_PAGE:
+    if more:
         page.cursor = found[-1].pk
     return page
 

@@ -298,6 +298,15 @@ def test_the_result_does_not_depend_on_where_the_pages_end(past, one_by_one):
     assert replay(draft(), key="again").counts == small.counts
 
 
+@pytest.mark.parametrize(("clauses", "pages"), [(1, [2, 2]), (2, [1, 1]), (500, [1, 1])])
+def test_a_page_ends_when_its_lines_and_the_drafts_clauses_are_work_enough(past, monkeypatch, clauses, pages):
+    monkeypatch.setattr(reading, "TRACES_PER_PAGE", 2)
+    document = PolicyDocument(tuple(MoneyBack(anchor=f"c{number}", window_days=number + 1) for number in range(clauses)))
+    run = start(document)
+    assert [reading.read_page(run, document).cases, reading.read_page(step(run), document).cases] == pages
+    assert about(replay(document, key="again")).cases == 5
+
+
 def test_a_worker_without_time_reads_one_page_and_gives_the_run_back(past, one_by_one):
     run = start(draft())
     assert advance_run(run.pk, now=LATER, deadline=0.0) == 1
@@ -436,7 +445,7 @@ def test_what_was_asked_after_the_start_is_not_read(past):
 # -- statements -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "expected"), [(ReplayKind.REQUESTS, 1), (ReplayKind.PURCHASES, 7)])
+@pytest.mark.parametrize(("kind", "expected"), [(ReplayKind.REQUESTS, 2), (ReplayKind.PURCHASES, 8)])
 def test_a_page_costs_the_same_statements_however_many_rows(past, kind, expected):
     counts = []
     for _more in range(2):
