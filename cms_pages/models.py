@@ -5,6 +5,10 @@ from __future__ import annotations
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from cms_pages.wordings import ConsentWording
+
+__all__ = ["ConsentWording"]
+
 if getattr(settings, "WAGTAIL_PAGE_MODEL", "wagtailcore.Page") == "wagtailcore.Page":
     from wagtail.models import Page
 
@@ -18,3 +22,5 @@ if getattr(settings, "WAGTAIL_PAGE_MODEL", "wagtailcore.Page") == "wagtailcore.P
         class Meta:
             verbose_name = _("refund policy")
             verbose_name_plural = _("refund policies")
+
+    __all__ += ["RefundPolicyPage"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -11,17 +12,22 @@ from django.utils.translation import gettext_lazy
 from wagtail import hooks
 from wagtail.admin import messages
 from wagtail.admin.userbar import ContentCheckerItem
+from wagtail.snippets.models import register_snippet
 
 from cms_pages import replay_views, shadow_views
 from cms_pages.checking import remarks_of
 from cms_pages.mixins import RefundPolicyPageMixin
 from cms_pages.views import use_policy
+from cms_pages.wording_views import ConsentWordingViewSet
 from refund_plugin import clock
 from refund_plugin.localize import formatter_for
 from refund_plugin.policies.queries import in_force, policy_for_key, versions_of
 
 # After publishing so many remarks are told; the page's own panel has all of them.
 TOLD = 5
+
+if apps.is_installed("wagtail.snippets"):  # without it editors have no list of snippets, and the checkout has our own words
+    register_snippet(ConsentWordingViewSet)
 
 
 @hooks.register("register_admin_urls")

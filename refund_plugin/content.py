@@ -40,16 +40,20 @@ class NoPolicyPages:
 
 
 class Wording(NamedTuple):
-    """What a customer is asked at the checkout: to begin at once, and to know what that ends. `locale` is its language."""
+    """What a customer is asked at the checkout: to begin at once, and to know what that ends. `locale` is its language.
+
+    `introduction` stands above both; "" where there is none.
+    """
 
     begin: str
     acknowledge: str
     locale: str
+    introduction: str = ""
 
     @property
     def text(self) -> str:
-        """Both sentences in one piece, as the consent ledger keeps them."""
-        return f"{self.begin}\n{self.acknowledge}"
+        """Everything they read in one piece, as the consent ledger keeps it."""
+        return "\n".join(part for part in (self.introduction, self.begin, self.acknowledge) if part)
 
 
 class ConsentWordings(Protocol):

@@ -1,10 +1,14 @@
-"""The refund policy page.
+"""The refund policy page, and the words of the checkout.
 
-With a swapped `Page` there is nothing to make: such a site derives its own page from the mixin, in its own app.
+With a swapped `Page` there is no page to make: such a site derives its own from the mixin, in its own app.
 """
 
+import uuid
+
+import django.core.validators
 import django.db.models.deletion
 import wagtail.contrib.routable_page.models
+import wagtail.models.preview
 from django.conf import settings
 from django.db import migrations, models
 
@@ -105,4 +109,93 @@ class Migration(migrations.Migration):
                 bases=(wagtail.contrib.routable_page.models.RoutablePageMixin, "wagtailcore.page", models.Model),
             ),
         ]
-    )
+    ) + [
+        migrations.CreateModel(
+            name="ConsentWording",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("translation_key", models.UUIDField(default=uuid.uuid4, editable=False)),
+                ("live", models.BooleanField(default=True, editable=False, verbose_name="live")),
+                ("has_unpublished_changes", models.BooleanField(default=False, editable=False, verbose_name="has unpublished changes")),
+                ("first_published_at", models.DateTimeField(blank=True, db_index=True, null=True, verbose_name="first published at")),
+                ("last_published_at", models.DateTimeField(editable=False, null=True, verbose_name="last published at")),
+                ("go_live_at", models.DateTimeField(blank=True, null=True, verbose_name="go live date/time")),
+                ("expire_at", models.DateTimeField(blank=True, null=True, verbose_name="expiry date/time")),
+                ("expired", models.BooleanField(default=False, editable=False, verbose_name="expired")),
+                (
+                    "nature",
+                    models.CharField(
+                        choices=[("content", "digital content"), ("service", "digital service")],
+                        default="content",
+                        max_length=10,
+                        verbose_name="asked about",
+                    ),
+                ),
+                (
+                    "introduction",
+                    models.TextField(
+                        help_text="What this is about, above the two boxes: that people may withdraw within 14 days, and that they choose here.",
+                        validators=[django.core.validators.MaxLengthValidator(1000)],
+                        verbose_name="introduction",
+                    ),
+                ),
+                (
+                    "agreement",
+                    models.CharField(
+                        help_text="The law asks for the express wish that it begins before the time to withdraw is over: “Give me access at once …”.",
+                        max_length=400,
+                        verbose_name="first box: the wish",
+                    ),
+                ),
+                (
+                    "acknowledgement",
+                    models.CharField(
+                        help_text="The law asks that people know what this ends. For content: the right to withdraw is lost with it. For a service: what was provided is paid for, and the right ends when all of it was.",
+                        max_length=400,
+                        verbose_name="second box: what it ends",
+                    ),
+                ),
+                (
+                    "latest_revision",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="wagtailcore.revision",
+                        verbose_name="latest revision",
+                    ),
+                ),
+                (
+                    "live_revision",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="wagtailcore.revision",
+                        verbose_name="live revision",
+                    ),
+                ),
+                (
+                    "locale",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="wagtailcore.locale",
+                        verbose_name="locale",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "consent wording",
+                "verbose_name_plural": "consent wordings",
+                "abstract": False,
+                "unique_together": {("translation_key", "locale")},
+            },
+            bases=(wagtail.models.preview.PreviewableMixin, models.Model),
+        ),
+    ]

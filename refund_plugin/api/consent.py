@@ -28,10 +28,11 @@ strawberry.enum(Nature, name="ConsentNature", description="What is bought: digit
 class ConsentWording:
     """Two sentences, one for each box."""
 
+    introduction: str = strawberry.field(description="What to show above both boxes, in lines; empty where there is none.")
     begin: str = strawberry.field(description="That it begins before the time to withdraw is over.")
     acknowledge: str = strawberry.field(description="That the customer knows what this ends.")
     locale: str = strawberry.field(description="The language they are in.")
-    text: str = strawberry.field(description="Both, as the ledger keeps them: `wording` of `consentRecord`.")
+    text: str = strawberry.field(description="All of it, as the ledger keeps it: `wording` of `consentRecord`.")
 
 
 @strawberry.input(description="What a customer answered at the checkout. The order may be recorded later.")
@@ -81,7 +82,9 @@ class ConsentQueries:
     def consent_wording(self, nature: Nature = Nature.CONTENT, locale: str = "") -> ConsentWording:
         """Return the wording that counts now."""
         found = current_wording(nature, locale[:20])
-        return ConsentWording(begin=found.begin, acknowledge=found.acknowledge, locale=found.locale, text=found.text)
+        return ConsentWording(
+            introduction=found.introduction, begin=found.begin, acknowledge=found.acknowledge, locale=found.locale, text=found.text
+        )
 
 
 @strawberry.type

@@ -30,6 +30,7 @@ class ConsentForm(forms.Form):
     Args:
         nature: a `Nature` of what is bought.
         must_agree: refuse to go on without both; otherwise an unticked box is recorded as such, and use ends no right.
+        wording: other words than those that count now, as for a preview.
     """
 
     begin = forms.BooleanField(required=False)
@@ -37,11 +38,17 @@ class ConsentForm(forms.Form):
     seen = forms.CharField(widget=forms.HiddenInput, max_length=30_000, required=False)
 
     def __init__(
-        self, data: Mapping[str, Any] | None = None, *, nature: str = Nature.CONTENT, must_agree: bool = False, **options: Any
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        nature: str = Nature.CONTENT,
+        must_agree: bool = False,
+        wording: Wording | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(data, **{"prefix": "consent", **options})
         self.must_agree = must_agree
-        self.wording = self._wording_sent() or current_wording(nature)
+        self.wording = self._wording_sent() or wording or current_wording(nature)
         self.fields["begin"].label = self.wording.begin
         self.fields["acknowledge"].label = self.wording.acknowledge
         # what the customer reads next time is what they read now: never the bound value of a form that was not ours

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from refund_plugin import content
 from refund_plugin.actor import Action
+from refund_plugin.content import Wording
 from refund_plugin.models import Consent
 from refund_plugin.policies.consent import consents_of, wording_hash
 from tests.factories import BOUGHT, make_purchase
@@ -75,3 +77,13 @@ def test_what_cannot_be_used_is_told_with_its_field(send, token, changes, field)
 def test_a_storefront_reads_what_to_ask(send):
     found = send('{ consentWording(nature: SERVICE, locale: "en") { begin acknowledge locale text } }').data
     assert found["text"] == f"{found['begin']}\n{found['acknowledge']}" and found["begin"]
+
+
+def test_an_introduction_of_the_editors_is_part_of_what_is_read(send, monkeypatch):
+    class Editors:
+        def wording(self, nature: str, locale: str) -> Wording:
+            return Wording("At once.", "I know.", locale, "You may withdraw.")
+
+    monkeypatch.setattr(content, "_consent_wordings", Editors())
+    found = send('{ consentWording(locale: "en") { introduction text } }').data
+    assert found == {"introduction": "You may withdraw.", "text": "You may withdraw.\nAt once.\nI know."}
