@@ -2,7 +2,7 @@
 
     client = RefundClient("https://shop.example/refunds/graphql/")
     quote = client.quote("1042", "ada@example.com")
-    asked = client.request_refund("1042", "ada@example.com", lines={quote.lines[0].id: 1}, reason="changed_mind")
+    asked = client.request_refund("1042", "ada@example.com", lines={quote.lines[0].id: 1}, reason="changed_mind", promise=quote.promise)
     print(client.track(asked.tracking_token).next_step)
 
 The operations are those in `graphql/storefront/`, which a front end in another language can use as they are.
@@ -71,12 +71,14 @@ class QuoteLine:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Whether, how much, why, until when."""
+    """Whether, how much, why, until when; `promise` keeps what is quoted until `kept_until` when it is sent with the request."""
 
     order_number: str
     total: Money
     policy_url: str
     lines: Sequence[QuoteLine]
+    promise: str
+    kept_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class RefundClient:
         wants_person: bool = False,
         client_key: str | None = None,
         language_code: str | None = None,
+        promise: str = "",
     ) -> Asked:
         """Ask for money; the policy's answer is in `status`.
 
@@ -166,8 +169,9 @@ class RefundClient:
             lines: units by line id, as `quote` gave them.
             reason: a member of the schema's `RefundReason`, in any case: `changed_mind`.
             client_key: make it once per form (a UUID): called again with it, nothing new is asked for.
+            promise: of the quote that was shown: what it said is kept while it lasts, and no less is ever asked for unseen.
         Raises:
-            RefundClientError: as in `quote`, and QUANTITY_TOO_HIGH, ALREADY_REFUNDED, INVALID …
+            RefundClientError: as in `quote`, and QUOTE_CHANGED, QUANTITY_TOO_HIGH, ALREADY_REFUNDED, INVALID …
         """
         data = self._call(
             "RefundRequestCreate",
@@ -181,6 +185,7 @@ class RefundClient:
                 "clientKey": client_key or str(uuid.uuid4()),
                 "languageCode": language_code,
                 "channel": self._channel,
+                "promise": promise,
             },
         )
         found = data["refundRequest"]
@@ -280,6 +285,8 @@ def _quote(data: Mapping[str, Any]) -> Quote:
         order_number=data["orderNumber"],
         total=_money(data["total"]),
         policy_url=data["policyUrl"],
+        promise=data["promise"],
+        kept_until=datetime.fromisoformat(data["keptUntil"]),
         lines=tuple(
             QuoteLine(
                 id=item["line"]["id"],

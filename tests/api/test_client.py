@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
+from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.client import RefundClient, RefundClientError
 from refund_plugin.money import Money
@@ -40,6 +42,18 @@ def test_from_the_question_to_the_money(client):
     assert (done.settlement, done.final, done.amount) == ("COMPLETE", True, Money(1820, "EUR"))
     assert done.timeline[-1].code == "refunded"
     assert done.timeline[-1].amount == Money(1820, "EUR")
+
+
+def test_what_was_quoted_is_kept_or_told_and_never_less_is_asked_for_unseen(client, monkeypatch):
+    purchase = make_purchase()
+    quote = client.quote(purchase.number, "ada@example.com")
+    ask = {"lines": {quote.lines[0].id: 1}, "reason": "other", "promise": quote.promise}
+    monkeypatch.setattr(clock, "now", lambda: quote.kept_until + timedelta(days=365))
+    with pytest.raises(RefundClientError) as told:
+        client.request_refund(purchase.number, "ada@example.com", **ask)
+    assert told.value.code == "QUOTE_CHANGED" and not RefundRequest.objects.exists()
+    monkeypatch.setattr(clock, "now", lambda: quote.kept_until - timedelta(seconds=1))
+    assert client.request_refund(purchase.number, "ada@example.com", **ask).status == "APPROVED"
 
 
 def test_a_call_that_is_made_again_with_its_key_asks_once(client):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import timedelta
 
 import pytest
 
+from refund_plugin.rules import MoneyBack, UnusedOnly
 from tests.commands.helpers import run
-from tests.factories import EBOOK, SALE, make_purchase
+from tests.factories import EBOOK, NOW, SALE, make_purchase, publish_policy
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -23,6 +26,20 @@ def test_every_line_is_told_with_why_and_until_when():
     assert "Downloads" in book
     assert "SALE-1" in font
     assert "final discount" in font
+
+
+def test_each_clause_that_was_tried_is_told_on_request_with_what_it_missed():
+    publish_policy(
+        now=NOW - timedelta(days=100),
+        clauses=[UnusedOnly(anchor="fresh", window_days=1, title="Fresh"), MoneyBack(anchor="back", window_days=30)],
+    )
+    purchase = make_purchase()
+    asked = ("refunds_quote", purchase.number, "--email", "ada@example.com")
+    assert "Fresh" not in run(*asked).out
+    told = run(*asked, "--explain").out
+    assert re.search(r"1\. Fresh: Missed: .*\. It would apply with: .*", told) and re.search(r"2\. .*it applies", told)
+    plain = json.loads(run(*asked, "--json").out)["lines"][0]["considered"]
+    assert [(each["clause"], each["held"]) for each in plain] == [("fresh", "missed"), ("back", "held")]
 
 
 def test_scripts_get_the_same_as_json():

@@ -20,6 +20,7 @@ from refund_plugin.rules import LineExplanation, explain_line
 
 EPILOG = """example:
   manage.py refunds_quote 1042 --email ada@example.com
+  manage.py refunds_quote 1042 --email ada@example.com --explain
   manage.py refunds_quote 1042 --email ada@example.com --json
 
 exit codes:
@@ -39,9 +40,10 @@ class Command(BaseCommand):
         parser.add_argument("order", metavar="ORDER", help="order number")
         parser.add_argument("--email", required=True, help="the address it was bought with")
         parser.add_argument("--store", help="slug of the store (the default store)")
+        parser.add_argument("--explain", action="store_true", help="tell also each clause that was tried, and by how much it was missed")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON for scripts")
 
-    def handle(self, *args: Any, order: str, email: str, store: str | None, as_json: bool, **options: Any) -> None:
+    def handle(self, *args: Any, order: str, email: str, store: str | None, explain: bool, as_json: bool, **options: Any) -> None:
         """Print the quote."""
         slug = find_store(store).slug if store else settings().store
         try:
@@ -54,9 +56,9 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(as_plain(quote, told), ensure_ascii=False, indent=2))
         else:
-            self.write(quote, told, language)
+            self.write(quote, told, language, explain=explain)
 
-    def write(self, quote: Quote, told: list[tuple[QuoteLine, LineExplanation]], language: Formatter) -> None:
+    def write(self, quote: Quote, told: list[tuple[QuoteLine, LineExplanation]], language: Formatter, *, explain: bool) -> None:
         """Print for people."""
         purchase = quote.purchase
         self.stdout.write(self.style.MIGRATE_HEADING(f"{purchase.number}, {language.date(purchase.purchased_at)}"))
@@ -67,6 +69,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {text.sentence}")
             for label, value in text.facts:
                 self.stdout.write(f"    {label}: {value}")
+            for number, clause in enumerate(text.considered if explain else (), 1):
+                self.stdout.write(f"    {number}. {clause.title}: {clause.text}")
         self.stdout.write(f"\n{language.money(quote.total)}")
 
 
@@ -88,6 +92,7 @@ def as_plain(quote: Quote, told: list[tuple[QuoteLine, LineExplanation]]) -> dic
                 "clause": line.verdict.clause_anchor,
                 "explanation": text.sentence,
                 "ask_until": line.verdict.ask_until.isoformat() if line.verdict.ask_until else None,
+                "considered": [{"clause": each.anchor, "held": each.held.value, "explanation": each.text} for each in text.considered],
             }
             for line, text in told
         ],
