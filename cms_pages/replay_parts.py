@@ -75,7 +75,7 @@ class PolicyMixin(WagtailAdminTemplateMixin):
         return {"by_id": str(user.pk), "by_label": user.get_full_name() or user.get_username()}
 
     def may_see_cases(self) -> bool:
-        """Tell whether the reader may follow a line to its case or order."""
+        """Tell whether the reader may know a line's case or order, and follow it there."""
         return may(self.request.user, Action.VIEW_CASES)
 
     def get_page_title(self) -> str:
@@ -195,14 +195,18 @@ def csv_response(lines: Iterator[list[str]], name: str) -> HttpResponse | Stream
     return response
 
 
-def csv_lines(rows: QuerySet[Any]) -> Iterator[list[str]]:
-    """Write changed lines or silent answers, both of which have the same columns."""
+def csv_lines(rows: QuerySet[Any], *, may_see_cases: bool) -> Iterator[list[str]]:
+    """Write changed lines or silent answers, both of which have the same columns.
+
+    Args:
+        may_see_cases: tell which order and request a line is of; else those columns stay empty.
+    """
     yield ["order", "request", "product", "sku", "answer", "draft", "currency", "amount", "amount_draft"]
     for row in rows.iterator(chunk_size=500):
         request = row.request if hasattr(row, "request_id") else row.decision.request
         yield [
-            row.line.purchase.number,
-            request.reference if request else "",
+            row.line.purchase.number if may_see_cases else "",
+            request.reference if request and may_see_cases else "",
             row.line.name,
             row.line.sku,
             row.before,

@@ -148,10 +148,11 @@ class AmountColumn(Column):
         return formatter_for(timezone="UTC").money(Money(minor, instance.currency)) if minor else ""
 
 
-def answer_columns() -> list[Column]:
+def answer_columns(*, may_see_cases: bool) -> list[Column]:
     """Columns that changed lines and silent answers share."""
+    order = Column("line.purchase.number", label=gettext_lazy("Order"), classname="refund-reference")
     return [
-        Column("line.purchase.number", label=gettext_lazy("Order"), classname="refund-reference"),
+        *([order] if may_see_cases else []),
         Column("get_before_display", label=gettext_lazy("So far")),
         AmountColumn("before_minor", label=gettext_lazy("Amount"), classname="refund-number"),
         Column("get_after_display", label=gettext_lazy("This draft")),
@@ -209,7 +210,7 @@ class ChangesView(RunMixin, BaseListingView):
     def columns(self) -> list[Column]:
         """The columns; the name leads to both answers in words."""
         name = TitleColumn("line.name", label=gettext_lazy("What"), get_url=lambda change: self.address("change", change.pk))
-        return [name, Column("get_kind_display", label=gettext_lazy("Kind")), *answer_columns()]
+        return [name, Column("get_kind_display", label=gettext_lazy("Kind")), *answer_columns(may_see_cases=self.may_see_cases())]
 
     def get_base_queryset(self) -> QuerySet[ReplayChange]:
         """Start from the room's own query."""
@@ -229,7 +230,7 @@ class ChangesFileView(RunMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | StreamingHttpResponse:
         """Stream it."""
-        return csv_response(csv_lines(changes_of(self.run)), f"replay-{self.run.pk}")
+        return csv_response(csv_lines(changes_of(self.run), may_see_cases=self.may_see_cases()), f"replay-{self.run.pk}")
 
 
 class ChangeView(RunMixin, TemplateView):

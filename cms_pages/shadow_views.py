@@ -150,7 +150,9 @@ class VerdictsView(ShadowMixin, BaseListingView):
     def columns(self) -> list[Column]:
         """The columns; the name leads to both answers in words."""
         name = TitleColumn("line.name", label=gettext_lazy("What"), get_url=lambda verdict: self.address("answer", verdict.pk))
-        return [name, Column("decision.request.reference", label=gettext_lazy("Request")), *answer_columns()]
+        request = Column("decision.request.reference", label=gettext_lazy("Request"))
+        may_see_cases = self.may_see_cases()
+        return [name, *([request] if may_see_cases else []), *answer_columns(may_see_cases=may_see_cases)]
 
     def get_base_queryset(self) -> QuerySet[ShadowVerdict]:
         """Start from the room's own query."""
@@ -170,7 +172,9 @@ class VerdictsFileView(ShadowMixin, View):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse | StreamingHttpResponse:
         """Stream it."""
-        return csv_response(csv_lines(verdicts_of(self.shadow).filter(differs=True)), f"silent-{self.shadow.pk}")
+        return csv_response(
+            csv_lines(verdicts_of(self.shadow).filter(differs=True), may_see_cases=self.may_see_cases()), f"silent-{self.shadow.pk}"
+        )
 
 
 class VerdictView(ShadowMixin, TemplateView):

@@ -15,6 +15,7 @@ from refund_plugin import clock
 from refund_plugin.events.services import deliver_due
 from refund_plugin.gateways.memory import _ledgers
 from refund_plugin.gateways.services import ensure_accounts
+from refund_plugin.orders.models import Purchase
 from refund_plugin.policies.models import PolicyVersion
 from refund_plugin.policies.queries import policy_for_key
 from refund_plugin.policies.services import assign_policy
@@ -285,6 +286,35 @@ def test_an_editor_of_another_site_does_not_read_what_a_store_of_this_one_sold(c
 def test_a_page_of_another_site_that_a_store_was_given_as_its_policy_may_be_replayed(client, store, foreign_page):
     assign_policy(policy=policy_for_key(foreign_page.policy_key), store=store, now=clock.now(), by="")
     assert start(client, foreign_page).store == store
+
+
+def test_whose_order_it_was_is_told_to_those_only_who_may_read_cases(client, editor, policy_page, shadow, sign_in):
+    now = clock.now()
+    ask(make_purchase(number="ORDER-TWO", lines=[line_with(EBOOK, name="=cmd(1)")], purchased_at=now - timedelta(days=6)), now=now)
+    while deliver_due():
+        pass
+    run = ReplayRun.objects.get()
+    change, verdict = run.changes.get(kind="requests"), ShadowVerdict.objects.get()
+    Purchase.objects.filter(pk=change.line.purchase_id).update(number="ORDER-ONE")
+    names = {"ORDER-ONE", "ORDER-TWO", *RefundRequest.objects.values_list("reference", flat=True)}
+    of_run, of_shadow = (policy_page.pk, run.pk), (policy_page.pk, shadow.pk)
+
+    def told() -> list[bool]:
+        pages = [
+            shown(client, "refund_policy_replay_changes", *of_run),
+            shown(client, "refund_policy_replay_change", *of_run, change.pk),
+            shown(client, "refund_policy_shadow_answers", *of_shadow),
+            shown(client, "refund_policy_shadow_answer", *of_shadow, verdict.pk),
+        ]
+        for name, args in (("replay", of_run), ("shadow", of_shadow)):
+            answer = client.get(reverse(f"refund_policy_{name}_file", args=args))
+            pages.append(b"".join(answer.streaming_content).decode())
+        assert all("=cmd(1)" in page for page in pages)
+        return [any(name in page for name in names) for page in pages]
+
+    assert told() == [True] * 6
+    sign_in("change")
+    assert told() == [False] * 6
 
 
 def test_a_replay_of_another_policy_or_store_is_not_found(client, editor, policy_page, make_page):
