@@ -17,10 +17,10 @@ class CmsPagesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what lower rooms read, and follow pages that go."""
-        from django.db.models.signals import post_delete
-        from wagtail.signals import page_unpublished
+        from django.db.models.signals import post_delete, post_save
+        from wagtail.signals import page_slug_changed, page_unpublished, post_page_move
 
-        from cms_pages.policy_pages import WagtailPolicyPages, policy_page_models
+        from cms_pages.policy_pages import WagtailPolicyPages, forget_addresses, policy_page_models
         from cms_pages.wordings import PublishedWordings
         from refund_plugin.content import register_consent_wordings, register_policy_pages
 
@@ -31,8 +31,12 @@ class CmsPagesConfig(AppConfig):
 
             for model in policy_page_models():
                 prepare_for_localize(model)
+        for signal in (page_slug_changed, post_page_move, page_unpublished):
+            # of any page: addresses are made of those above, too
+            signal.connect(forget_addresses, dispatch_uid="cms_pages.addresses")
         for model in policy_page_models():
-            # by model: a receiver for every model would slow down all deletions of the site
+            # by model: a receiver for every model would slow down whatever the site saves and deletes
+            post_save.connect(forget_addresses, sender=model, dispatch_uid=f"cms_pages.addresses.{model._meta.label}")
             post_delete.connect(_close, sender=model, dispatch_uid=f"cms_pages.deleted.{model._meta.label}")
             # expiry unpublishes through the base page class, whose `save()` is not ours
             page_unpublished.connect(_close, sender=model, dispatch_uid=f"cms_pages.unpublished.{model._meta.label}")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
 from django.utils.translation import get_language
 from wagtail.models import get_page_models
 
@@ -44,6 +45,35 @@ def page_for_key(key: str) -> Any | None:
         if pages:
             return (same or pages)[0]
     return None
+
+
+# By the policy's key, the site that asks and the language: an address and when it was looked up.
+_addresses: dict[tuple[str, int | None, str], tuple[datetime, str]] = {}
+
+
+def address_for(key: str, request: HttpRequest | None, *, site_id: int | None) -> str:
+    """Return where a policy is read, as a site links to it; "" while no page shows it. One query, or none.
+
+    An address is kept for a moment, because putting its query together costs a page more than the answer. Only where the policy is
+    read is kept, never what it says: a page that moves in another process is linked at its old place until then.
+
+    Args:
+        site_id: the Wagtail site of the request, None for none.
+    """
+    asked, now = (key, site_id, get_language() or ""), clock.now()
+    kept = _addresses.get(asked)
+    if kept is not None and now - KEPT_FOR <= kept[0] <= now:
+        return kept[1]
+    page = page_for_key(key)
+    url = (page.get_url(request) if page else "") or ""
+    if url:
+        _addresses[asked] = (now, url)
+    return url
+
+
+def forget_addresses(**kwargs: object) -> None:
+    """Look every address up again: a page was published, moved or taken away. May be connected to a signal."""
+    _addresses.clear()
 
 
 class WagtailPolicyPages:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 from wagtail.models import Site
 
-from cms_pages.policy_pages import page_for_key
+from cms_pages.policy_pages import address_for
 from cms_pages.presentation import ClauseView, clause_views
 from refund_plugin import clock
 from refund_plugin.localize import Formatter, formatter_for
@@ -35,8 +35,9 @@ class Shown:
 def shown_on(request: HttpRequest | None) -> Shown | None:
     """Return what the site of a request shows now, None while its shop has no policy.
 
-    Kept on the request: a page with fifty badges and a footer asks once. It takes two queries, besides Wagtail's own search
-    for the site where the page is none of Wagtail's.
+    Kept on the request: a page with fifty badges and a footer asks once. It takes one query for what the policy says, which is never
+    kept, and one for its address, which is kept for some seconds; besides Wagtail's own search for the site where the page is none
+    of Wagtail's.
     """
     language = get_language() or ""
     if request is None:
@@ -52,9 +53,8 @@ def _look_up(request: HttpRequest | None, language: str) -> Shown | None:
     policy = shown_policy(stores_for_site(wagtail_site_id=site.pk if site else None), at=clock.now(), locale=language)
     if policy is None:
         return None
-    page = page_for_key(policy.page_key)
-    url = page.get_url(request) if page else ""
-    return Shown(policy=policy, language=formatter_for(timezone=policy.timezone), url=url or "")
+    url = address_for(policy.page_key, request, site_id=site.pk if site else None)
+    return Shown(policy=policy, language=formatter_for(timezone=policy.timezone), url=url)
 
 
 @lru_cache(maxsize=64)

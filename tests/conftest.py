@@ -42,10 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_versions() -> None:
-    """Forget policy versions of the test before, whose rows are gone while their ids are used again."""
-    from refund_plugin.policies.queries import version_named  # Django is not ready when this file is read
+    """Forget policy versions and addresses of the test before, whose rows are gone while their ids are used again."""
+    from cms_pages.policy_pages import forget_addresses  # Django is not ready when this file is read
+    from refund_plugin.policies.queries import version_named
 
     version_named.cache_clear()
+    forget_addresses()
 
 
 @pytest.fixture(scope="session")

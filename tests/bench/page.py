@@ -16,26 +16,40 @@ PAGE = "<html><body><h1>{{ page.title }}</h1><footer>%s</footer></body></html>"
 
 
 def measure() -> list[Row]:
-    """Return the rows of the page; Django is set up. Each page is served with and without the tag, one right after the other."""
+    """Return the rows of the page; Django is set up. In turn it is served without the tag, with it, and with it as the first in 5 s.
+
+    What the policy says is looked up for every page; only its address is kept in the process, for 5 s, by whichever page came first.
+    """
     from django.core.management import call_command
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
+    from cms_pages.policy_pages import forget_addresses
+
     call_command("migrate", verbosity=0, interactive=False)
     without, with_footer = prepare()
-    time_each([without, with_footer] * WARM_UP)
-    taken = time_each([without, with_footer] * PAIRS)
-    added = [after - before for before, after in zip(taken[::2], taken[1::2], strict=True)]
-    counts = []
-    for serve in (without, with_footer):
+
+    def with_footer_first() -> str:
+        forget_addresses()
+        return with_footer()
+
+    def queries(serve: Callable[[], str]) -> int:
         with CaptureQueriesContext(connection) as captured:
             serve()
-        counts.append(len(captured))
+        return len(captured)
+
+    served = [without, with_footer, with_footer_first]
+    time_each(served * WARM_UP)
+    taken = time_each(served * PAIRS)
+    bare, usual, first = taken[::3], taken[1::3], taken[2::3]
+    added, added_first = ([after - before for before, after in zip(bare, each, strict=True)] for each in (usual, first))
     return [
         at_most("The footer tag on a Wagtail page, added, median", median(added), 2, "ms"),
         Row("  added, p95", f"{percentile(added, 95):.2f} ms"),
-        Row("  the page without it, median", f"{median(taken[::2]):.2f} ms"),
-        at_most("  SQL queries added", counts[1] - counts[0], 2, "", 0),
+        Row("  added to the first page in 5 s of a process, median", f"{median(added_first):.2f} ms"),
+        Row("  the page without it, median", f"{median(bare):.2f} ms"),
+        Row("  SQL queries added", str(queries(with_footer) - queries(without))),
+        at_most("  SQL queries added to the first page in 5 s", queries(with_footer_first) - queries(without), 2, "", 0),
     ]
 
 

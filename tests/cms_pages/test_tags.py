@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from wagtail.models import Page, Site
 
+from cms_pages.policy_pages import KEPT_FOR, forget_addresses
 from refund_plugin import clock
+from refund_plugin.policies.services import freeze_policy
+from refund_plugin.rules import MoneyBack, PolicyDocument, dump_document
 from refund_plugin.stores.models import Store
 from tests.cms_pages.examples import EMPTY_SELECTOR, document_at, guarantee, publish, refused
 from tests.cms_pages.test_reading import rendered
@@ -143,19 +147,54 @@ def test_a_page_with_footer_badges_and_structured_data_costs_two_queries(make_pa
     )
     template, skus = Template(source), [f"E-{number}" for number in range(20)]
     template.render(Context({"request": site_request(), "skus": skus}))
+    forget_addresses()
     request = site_request()
     with django_assert_num_queries(2):
         shown = template.render(Context({"request": request, "skus": skus}))
     assert shown.count("14-day guarantee") >= 20
 
 
-def test_the_footer_costs_two_queries(make_page, django_assert_num_queries):
-    make_page(refused(), guarantee(14))
+def test_the_footer_costs_two_queries_and_one_while_the_address_is_fresh(make_page, django_assert_num_queries):
+    page = make_page(refused(), guarantee(14))
     template = Template("{% load refund_policy %}{% refund_policy_summary %}")
     template.render(Context({"request": site_request()}))
-    request = site_request()
-    with django_assert_num_queries(2):
-        assert "14 days" in template.render(Context({"request": request}))
+    forget_addresses()
+    for queries in (2, 1):
+        request = site_request()
+        with django_assert_num_queries(queries):
+            shown = template.render(Context({"request": request}))
+        assert "14 days" in shown
+        assert f'href="{page.url}#money-back"' in shown
+
+
+def test_an_address_is_looked_up_again_after_a_moment_while_words_are_never_kept(make_page, monkeypatch):
+    page = make_page(guarantee(14))
+    assert page.url in rendered("{% refund_policy_link %}")
+    # as another process does it: nothing tells this one
+    now = clock.now()
+    type(page).objects.filter(pk=page.pk).update(url_path=page.url_path.replace("refund-policy", "moved"))
+    document = dump_document(PolicyDocument((MoneyBack(anchor="money-back", window_days=30),)))
+    freeze_policy(key=page.policy_key, title="x", document=document, now=now)
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(seconds=1))
+    assert badge() == "30-day guarantee"
+    monkeypatch.setattr(clock, "now", lambda: now + KEPT_FOR + timedelta(seconds=1))
+    assert "/moved/" in rendered("{% refund_policy_link %}")
+
+
+def test_a_page_that_moves_is_linked_at_its_new_place_at_once(make_page, home, django_capture_on_commit_callbacks):
+    page = make_page(guarantee(14))
+    assert page.url in rendered("{% refund_policy_link %}")
+    page.slug = "terms"
+    page.save()
+    assert "/terms/" in rendered("{% refund_policy_link %}")
+    above = home.add_child(instance=Page(title="Help", slug="help", locale=home.locale))
+    page.move(above, pos="last-child")
+    assert "/help/terms/" in rendered("{% refund_policy_link %}")
+    above.refresh_from_db()
+    above.slug = "service"
+    with django_capture_on_commit_callbacks(execute=True):  # that is when Wagtail tells it
+        above.save_revision().publish()
+    assert "/service/terms/" in rendered("{% refund_policy_link %}")
 
 
 # -- several sites ----------------------------------------------------------------------------------------------------
