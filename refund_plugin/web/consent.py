@@ -48,11 +48,12 @@ class ConsentForm(forms.Form):
     ) -> None:
         super().__init__(data, **{"prefix": "consent", **options})
         self.must_agree = must_agree
+        self.nature = nature
         self.wording = self._wording_sent() or wording or current_wording(nature)
         self.fields["begin"].label = self.wording.begin
         self.fields["acknowledge"].label = self.wording.acknowledge
         # what the customer reads next time is what they read now: never the bound value of a form that was not ours
-        self.initial["seen"] = self.signed = _signer().sign_object(self.wording._asdict(), compress=True)
+        self.initial["seen"] = self.signed = _signer(nature).sign_object(self.wording._asdict(), compress=True)
 
     def clean(self) -> dict[str, Any]:
         """Check that the wording is the one that was shown, and that both boxes are ticked where they must be."""
@@ -69,7 +70,7 @@ class ConsentForm(forms.Form):
         if not self.is_bound:
             return None
         try:
-            return Wording(**_signer().unsign_object(self.data.get(self.add_prefix("seen"), "")))
+            return Wording(**_signer(self.nature).unsign_object(self.data.get(self.add_prefix("seen"), "")))
         except (BadSignature, ValueError, TypeError, UnicodeError):
             return None
 
@@ -110,5 +111,6 @@ def record_checkout_consent(
     )
 
 
-def _signer() -> Signer:
-    return Signer(salt="refund_plugin.consent", sep=".")
+def _signer(nature: str) -> Signer:
+    # the words about one nature prove nothing about the other: they say something else of what use ends
+    return Signer(salt=f"refund_plugin.consent.{nature}", sep=".")

@@ -69,6 +69,17 @@ def test_what_is_recorded_is_what_this_customer_read_though_an_editor_published_
     )
 
 
+def test_the_words_about_a_service_cannot_be_answered_in_place_of_those_about_content(policy):
+    seen = rendered(ConsentForm(nature="service")).select_one("[type=hidden]")["value"]
+    assert ConsentForm({**TICKED, "consent-seen": seen}, nature="service").is_valid()
+    form = ConsentForm({**TICKED, "consent-seen": seen}, nature="content")
+    assert not form.is_valid()
+    assert "lose my right to withdraw" in form.wording.text
+    with pytest.raises(ValueError):
+        record_checkout_consent(form=form, purchase=buy(EBOOK), now=clock.now())
+    assert not Consent.objects.exists()
+
+
 @pytest.mark.parametrize("seen", ["", "forged", "eyJiZWdpbiI6IngifQ.AAAA"])
 def test_a_wording_that_we_did_not_show_is_asked_again_and_nothing_is_recorded(policy, seen):
     form = ConsentForm(sent(**{"consent-seen": seen}))
