@@ -11,9 +11,10 @@ from django.urls import reverse  # noqa: E402
 from wagtail.models import Locale, Page, Site  # noqa: E402
 from wagtail_localize.models import StringTranslation, Translation, TranslationSource  # noqa: E402
 
-from cms_pages.models import RefundPolicyPage  # noqa: E402
+from cms_pages.models import ConsentWording, RefundPolicyPage  # noqa: E402
 from cms_pages.presentation import current_view  # noqa: E402
 from refund_plugin import clock  # noqa: E402
+from refund_plugin.content import consent_wordings  # noqa: E402
 from refund_plugin.policies.models import PolicyVersion  # noqa: E402
 from refund_plugin.policies.queries import load_version, load_version_in, version_in_force  # noqa: E402
 from refund_plugin.stores.services import ensure_default_store  # noqa: E402
@@ -92,4 +93,25 @@ client.login(username="editor", password="secret")
 opened = client.get(reverse("wagtailadmin_pages:edit", args=[translated.pk]))
 assert opened.status_code == 200
 assert "window_days" not in opened.content.decode()
+
+# the words of the checkout: three texts are offered, what they are about is not, and German customers read German once it is done
+words = ConsentWording.objects.create(locale=english, introduction="Choose here.", agreement="At once.", acknowledgement="I know.")
+words.save_revision().publish()
+source, _made = TranslationSource.get_or_create_from_instance(words)
+paths = set(source.stringsegment_set.values_list("context__path", flat=True))
+assert paths == {"introduction", "agreement", "acknowledgement"}, paths
+task = Translation.objects.create(source=source, target_locale=german)
+for segment in source.stringsegment_set.select_related("string", "context"):
+    StringTranslation.objects.create(
+        translation_of=segment.string,
+        locale=german,
+        context=segment.context,
+        data=f"{segment.string.data} (deutsch)",
+        translation_type=StringTranslation.TRANSLATION_TYPE_MANUAL,
+    )
+task.save_target(publish=False)
+assert consent_wordings().wording("content", "de") is None
+task.save_target(publish=True)
+assert consent_wordings().wording("content", "de") == ("At once. (deutsch)", "I know. (deutsch)", "de", "Choose here. (deutsch)")
+assert consent_wordings().wording("content", "en") == ("At once.", "I know.", "en", "Choose here.")
 print("the translated host works")
