@@ -1,4 +1,4 @@
-"""An editor writes a shop's first policy in the admin: is stopped, mends it, looks at it, publishes, and announces the next one."""
+"""An editor writes a shop's first policy in the admin: is stopped, mends it, publishes, replays a draft, and announces the next one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from pytest_django.plugin import DjangoDbBlocker
 
 from refund_plugin import clock
+from refund_plugin.refunds.replay.services import replay_due
 from tests.e2e.conftest import NARROW, STANDARDS, Picture, check_accessible
 from tests.e2e.editor_world import ORDER, World, editor_world
 
@@ -66,6 +67,14 @@ def check_ours(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+def check_in_every_window(page: Page) -> None:
+    """Run axe on a page for customers, wide, narrow, and dark."""
+    for scheme, size in (("light", WIDE_ADMIN), ("light", NARROW), ("dark", NARROW)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
+        check_accessible(page)
+
+
 def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(admin: Page, world: World, picture: Picture):
     page = admin
     page.goto(f"{world.url}/admin/pages/add/cms_pages/refundpolicypage/{world.home}/")
@@ -90,6 +99,7 @@ def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(a
     page.goto(f"{world.url}/admin/pages/{world.home}/")
     page.get_by_role("link", name="Refund policy", exact=True).first.click()
     expect(page.locator(".refund-status")).to_contain_text("Version 1 is in force")
+    edit = page.url
     expect(page.locator(".refund-checks")).to_contain_text("Clause 1 gives them less")
     check_ours(page)
     picture(page, "editor-checks-wide")
@@ -118,7 +128,24 @@ def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(a
     picture(page, "editor-past-purchase")
     page.get_by_role("button", name="Toggle preview").click()
 
-    # the next version is announced
+    # what would a stricter draft have done? The workers' part is done here, so that it has an end
+    page.locator("[name=clauses-0-value-window_days]").fill("1")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.get_by_text(re.compile("has been (saved|updated)")).first).to_be_visible()
+    page.get_by_role("link", name="What would this have done?").click()
+    page.get_by_label("365 days").check()
+    page.get_by_role("button", name="Start the replay").click()
+    page.wait_for_url("**/replay/*/**")
+    while replay_due(clock.now()):
+        pass
+    report = page.locator("#purchases-section, #purchases-content").first
+    expect(report.get_by_text(re.compile("1 customer would newly get a no"))).to_be_visible(timeout=30_000)
+    expect(report.locator(".replay-chart")).to_be_visible()
+    check_accessible(page)
+    picture(page, "editor-nothing-replay")
+
+    # the next version is announced, kinder instead
+    page.goto(edit)
     page.locator("[name=clauses-0-value-window_days]").fill("30")
     page.locator("[name=effective_from]").fill((clock.now() + timedelta(days=40)).strftime("%Y-%m-%d %H:%M"))
     page.keyboard.press("Escape")
@@ -128,8 +155,45 @@ def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(a
     main = page.locator("main")
     expect(main).to_contain_text("Ask within 7 days of buying")
     expect(main).to_contain_text("New terms apply to purchases from")
-    for scheme, size in (("light", WIDE_ADMIN), ("light", NARROW), ("dark", NARROW)):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.set_viewport_size(size)
-        check_accessible(page)
+    check_in_every_window(page)
     picture(page, "policy-announced")
+    page.get_by_role("link", name="All versions").click()
+    expect(main).to_contain_text("The window went from 7 to 30 days.")
+    check_in_every_window(page)
+    picture(page, "policy-history")
+
+
+def test_an_editor_writes_the_words_of_the_checkout_and_sees_the_block_before_customers_do(admin: Page, world: World, picture: Picture):
+    page = admin
+    page.goto(f"{world.url}/admin/snippets/cms_pages/consentwording/add/")
+    publish(page)
+    expect(page.get_by_text("This field is required.")).to_have_count(3)
+    page.locator("[name=introduction]").fill("You may withdraw within 14 days. If you want to begin now, tell us so.")
+    page.locator("[name=agreement]").fill("I ask that my book is here at once.")
+    page.locator("[name=acknowledgement]").fill("I know that I lose my right to withdraw when I begin to read.")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.get_by_text(re.compile("(created|updated|saved)")).first).to_be_visible()
+    page.goto(f"{world.url}/admin/snippets/cms_pages/consentwording/")
+    expect(page.get_by_role("link", name="Checkout, digital content", exact=True)).to_be_visible()
+    picture(page, "wording-list")
+    page.get_by_role("link", name="Checkout, digital content").click()
+    page.get_by_role("button", name="Toggle preview").click()
+    preview = page.frame_locator("#w-preview-iframe, iframe[data-w-preview-target=iframe]").first
+    expect(preview.get_by_label("I ask that my book is here at once.")).not_to_be_checked(timeout=20_000)
+    picture(page, "wording-editor-wide")
+    page.set_viewport_size(NARROW)
+    picture(page, "wording-editor-narrow")
+    page.set_viewport_size(WIDE_ADMIN)
+    publish(page)
+    expect(page.get_by_role("link", name="Checkout, digital content")).to_be_visible()
+
+    # the preview on a page of its own, as a checkout has it
+    page.goto(f"{world.url}{page.get_by_role('link', name='Checkout, digital content').get_attribute('href')}")
+    page.wait_for_load_state("networkidle")
+    page.goto(page.url.replace("/edit/", "/preview/"))
+    for size, scheme in ((WIDE_ADMIN, "light"), (NARROW, "light"), (WIDE_ADMIN, "dark")):
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.get_by_label("I know that I lose my right to withdraw when I begin to read.")).to_be_visible()
+        check_accessible(page)
+        picture(page, f"wording-preview-{scheme}-{size['width']}")
