@@ -161,39 +161,3 @@ def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(a
     expect(main).to_contain_text("The window went from 7 to 30 days.")
     check_in_every_window(page)
     picture(page, "policy-history")
-
-
-def test_an_editor_writes_the_words_of_the_checkout_and_sees_the_block_before_customers_do(admin: Page, world: World, picture: Picture):
-    page = admin
-    page.goto(f"{world.url}/admin/snippets/cms_pages/consentwording/add/")
-    publish(page)
-    expect(page.get_by_text("This field is required.")).to_have_count(3)
-    page.locator("[name=introduction]").fill("You may withdraw within 14 days. If you want to begin now, tell us so.")
-    page.locator("[name=agreement]").fill("I ask that my book is here at once.")
-    page.locator("[name=acknowledgement]").fill("I know that I lose my right to withdraw when I begin to read.")
-    page.get_by_role("button", name="Save draft").click()
-    expect(page.get_by_text(re.compile("(created|updated|saved)")).first).to_be_visible()
-    page.goto(f"{world.url}/admin/snippets/cms_pages/consentwording/")
-    expect(page.get_by_role("link", name="Checkout, digital content", exact=True)).to_be_visible()
-    picture(page, "wording-list")
-    page.get_by_role("link", name="Checkout, digital content").click()
-    page.get_by_role("button", name="Toggle preview").click()
-    preview = page.frame_locator("#w-preview-iframe, iframe[data-w-preview-target=iframe]").first
-    expect(preview.get_by_label("I ask that my book is here at once.")).not_to_be_checked(timeout=20_000)
-    picture(page, "wording-editor-wide")
-    page.set_viewport_size(NARROW)
-    picture(page, "wording-editor-narrow")
-    page.set_viewport_size(WIDE_ADMIN)
-    publish(page)
-    expect(page.get_by_role("link", name="Checkout, digital content")).to_be_visible()
-
-    # the preview on a page of its own, as a checkout has it
-    page.goto(f"{world.url}{page.get_by_role('link', name='Checkout, digital content').get_attribute('href')}")
-    page.wait_for_load_state("networkidle")
-    page.goto(page.url.replace("/edit/", "/preview/"))
-    for size, scheme in ((WIDE_ADMIN, "light"), (NARROW, "light"), (WIDE_ADMIN, "dark")):
-        page.set_viewport_size(size)
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        expect(page.get_by_label("I know that I lose my right to withdraw when I begin to read.")).to_be_visible()
-        check_accessible(page)
-        picture(page, f"wording-preview-{scheme}-{size['width']}")
