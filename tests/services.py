@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from typing import Self
 POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 20.0
+FREE_PORTS = range(20_000, 32_000)
 
 
 class ServerFailed(RuntimeError):
@@ -29,11 +31,18 @@ class ServerFailed(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment, and whose next one is mostly free, too.
+
+    It lies below those that systems hand to outgoing connections, so that none of these takes it before the server does.
+
+    Raises:
+        ServerFailed: hardly any port is free.
+    """
+    for port in random.SystemRandom().sample(FREE_PORTS, 50):  # whatever the tests' seed, as others choose at the same time
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerFailed("There is no free port.")
 
 
 def postgres_folder() -> Path | None:
