@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from refund_plugin import clock
-from refund_plugin.errors import NotFound
-from refund_plugin.limits.network import network_of
-from refund_plugin.orders.lookup import look_up_purchase
 from refund_plugin.orders.queries import purchases_of_user
 from refund_plugin.web.before import steps_of_asking
 from refund_plugin.web.forms import LookupForm
 from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
-from refund_plugin.web.proof import purchase_page, remember_proof
+from refund_plugin.web.proof import prove, purchase_page
 from refund_plugin.web.wording import conditions_of, purchase_cards
 
 SHOWN_PURCHASES = 5
@@ -28,20 +24,8 @@ def ask(request: HttpRequest) -> HttpResponse:
     store = store_of(request)
     if request.method == "POST":
         form = LookupForm(request.POST)
-        if form.is_valid():
-            try:
-                purchase = look_up_purchase(
-                    store_slug=store.slug,
-                    number=form.cleaned_data["number"],
-                    email=form.cleaned_data["email"],
-                    network=network_of(request.META),
-                    now=clock.now(),
-                )
-            except NotFound:
-                form.add_error("number", _("We could not find this order with this e-mail address. Check both: they are on your receipt."))
-            else:
-                remember_proof(request, purchase, now=clock.now())
-                return redirect(purchase_page(purchase))
+        if form.is_valid() and (purchase := prove(request, form, store)):
+            return redirect(purchase_page(purchase))
     else:
         email = request.user.email if request.user.is_authenticated else ""
         form = LookupForm(initial={"number": request.GET.get("order", "")[:64], "email": email})

@@ -8,11 +8,17 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
+from refund_plugin import clock
 from refund_plugin.actor import Actor, customer_actor
 from refund_plugin.errors import NotFound
+from refund_plugin.limits.network import network_of
+from refund_plugin.orders.lookup import look_up_purchase
 from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.tracking import customer_by_token
+from refund_plugin.stores.models import Store
+from refund_plugin.web.forms import LookupForm
 
 SESSION_KEY = "refund_plugin.proved"
 PROOF_LASTS = timedelta(hours=2)
@@ -40,6 +46,23 @@ def withdrawal_page(purchase: Purchase, *, list_token: str = "") -> str:
     if list_token:
         return reverse("refund_plugin:withdraw_from_list", args=[list_token, purchase_ref(purchase)])
     return reverse("refund_plugin:withdraw", args=[purchase_ref(purchase)])
+
+
+def prove(request: HttpRequest, form: LookupForm, store: Store) -> Purchase | None:
+    """Find the purchase that a valid form names, and note the proof; None with an error on the form, the same for wrong and unknown.
+
+    Raises:
+        RateLimited: see `look_up_purchase`.
+    """
+    now = clock.now()
+    number, email = form.cleaned_data["number"], form.cleaned_data["email"]
+    try:
+        purchase = look_up_purchase(store_slug=store.slug, number=number, email=email, network=network_of(request.META), now=now)
+    except NotFound:
+        form.add_error("number", _("We could not find this order with this e-mail address. Check both: they are on your receipt."))
+        return None
+    remember_proof(request, purchase, now=now)
+    return purchase
 
 
 def remember_proof(request: HttpRequest, purchase: Purchase, *, now: datetime) -> None:

@@ -22,7 +22,7 @@ from refund_plugin import clock
 from refund_plugin.errors import ExceedsBalance, InvalidInput, NotFound
 from refund_plugin.limits.network import network_of
 from refund_plugin.localize import Formatter
-from refund_plugin.orders.lookup import count_request, look_up_purchase
+from refund_plugin.orders.lookup import count_request
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, declared_by_line, exact_time
 from refund_plugin.refunds.models import RefundRequest, RequestReason
@@ -30,7 +30,7 @@ from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.tracking import find_by_token, tracking_token
 from refund_plugin.web.forms import LookupForm, Problem
 from refund_plugin.web.frame import customer_page, formatter_of, show, store_of
-from refund_plugin.web.proof import buyer, open_purchase, remember_proof, withdrawal_page
+from refund_plugin.web.proof import buyer, open_purchase, prove, withdrawal_page
 from refund_plugin.web.wording import masked
 
 MAX_KEY = 64
@@ -42,20 +42,8 @@ def start(request: HttpRequest) -> HttpResponse:
     """Ask which contract, exactly as the first page of a refund does; an unknown order and a wrong address read the same."""
     store = store_of(request)
     form = LookupForm(request.POST or None, initial={"number": request.GET.get("order", "")[:64]})
-    if request.method == "POST" and form.is_valid():
-        try:
-            bought = look_up_purchase(
-                store_slug=store.slug,
-                number=form.cleaned_data["number"],
-                email=form.cleaned_data["email"],
-                network=network_of(request.META),
-                now=clock.now(),
-            )
-        except NotFound:
-            form.add_error("number", _("We could not find this order with this e-mail address. Check both: they are on your receipt."))
-        else:
-            remember_proof(request, bought, now=clock.now())
-            return redirect(withdrawal_page(bought))
+    if request.method == "POST" and form.is_valid() and (bought := prove(request, form, store)):
+        return redirect(withdrawal_page(bought))
     return show(request, "withdraw_start", {"form": form, "problems": form.problems()}, status=422 if form.errors else 200)
 
 
