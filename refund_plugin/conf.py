@@ -5,7 +5,7 @@ Every key is optional. Unknown keys and wrong types are reported by the system c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
@@ -33,6 +33,10 @@ class Settings:
             The first one is the default account.
         order_books: accounts whose gateway is also the order book: by account slug, the slug of the store that its sales
             belong to; an empty one means the default store.
+        saleor: the Saleors that may install the App: by API address (`https://shop.example/graphql/`), its options; an empty
+            dict will do. See docs/saleor.md.
+        encryption_keys: what tokens in the database are encrypted with, newest first; none means a key made from `SECRET_KEY`
+            (and for reading, from `SECRET_KEY_FALLBACKS`).
         installation: a name for this installation, sent in gateway metadata, so that two installations on one
             gateway account never adopt each other's refunds.
         base_template: the host's template that our customer pages extend, through its block `content`.
@@ -86,6 +90,8 @@ class Settings:
     timezone: str = ""
     gateways: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     order_books: Mapping[str, str] = field(default_factory=dict)
+    saleor: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    encryption_keys: Sequence[str] = ()
     installation: str = "default"
     base_template: str = "base.html"
     public_url: str = ""
