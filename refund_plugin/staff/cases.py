@@ -26,12 +26,12 @@ from refund_plugin.refunds.ledger.queries import credit_notes_of
 from refund_plugin.refunds.manual.worklist import transfer_text
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.people import approval_limits, may, staff_actor
+from refund_plugin.refunds.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
 from refund_plugin.refunds.queries import case, next_case
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.staff.forms import RetryForm, SeenForm
 from refund_plugin.staff.permissions import policy
-from refund_plugin.staff.presenting import CaseLine, case_lines, decides_unseen, may_retry, total, why_a_person, without_verdict
 from refund_plugin.staff.refund_cards import refund_card
 from refund_plugin.staff.use import use_rows
 from refund_plugin.staff.verbs import VERBS, Verb, seen_stamp

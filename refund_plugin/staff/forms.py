@@ -16,8 +16,8 @@ from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
 from refund_plugin.refunds.checks import MAX_MESSAGE
 from refund_plugin.refunds.models import RequestReason
+from refund_plugin.refunds.presenting import CaseLine
 from refund_plugin.refunds.quote import QuoteLine
-from refund_plugin.staff.presenting import CaseLine
 
 
 class SeenForm(forms.Form):

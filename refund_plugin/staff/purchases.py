@@ -26,12 +26,12 @@ from refund_plugin.errors import RefundPluginError
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.refunds.people import may, staff_actor
+from refund_plugin.refunds.presenting import quote_lines
 from refund_plugin.refunds.quote import Quote, quote_purchase
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.timeline import payment_name
 from refund_plugin.staff.forms import OnBehalfForm
 from refund_plugin.staff.permissions import policy
-from refund_plugin.staff.presenting import quote_lines
 from refund_plugin.staff.tables import purchase_columns
 
 

@@ -11,9 +11,9 @@ from refund_plugin.actor import Action
 from refund_plugin.refunds.manual.services import why_not_by_hand, why_not_proven
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
+from refund_plugin.refunds.presenting import may_retry
 from refund_plugin.refunds.states import OVER, RefundState
 from refund_plugin.refunds.timeline import payment_name, unbroken
-from refund_plugin.staff.presenting import may_retry
 from refund_plugin.staff.refund_verbs import METHODS, REFUND_VERBS, RefundVerb
 
 

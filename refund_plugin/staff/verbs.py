@@ -14,9 +14,9 @@ from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
 from refund_plugin.refunds import review
 from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.presenting import CaseLine
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, REQUEST_TRANSITIONS, RequestState
 from refund_plugin.staff.forms import ApproveForm, DeclineForm, EvidenceForm, SeenForm
-from refund_plugin.staff.presenting import CaseLine
 
 
 class CasePage(Protocol):

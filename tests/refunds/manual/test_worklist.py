@@ -26,10 +26,10 @@ from refund_plugin.refunds.manual.services import claim_by_hand, give_proof
 from refund_plugin.refunds.manual.worklist import check_list, export, record_list, waiting
 from refund_plugin.refunds.models import AttemptPurpose, Refund, WaitsFor
 from refund_plugin.refunds.outcomes import REVIVED, record_answer
+from refund_plugin.refunds.presenting import may_retry
 from refund_plugin.refunds.reconcile.services import advance_run, start_run
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.states import RefundState
-from refund_plugin.staff.presenting import may_retry
 from tests.commands.helpers import run
 from tests.factories import NOW, make_purchase
 from tests.refunds.helpers import CLERK, ask, only_refund

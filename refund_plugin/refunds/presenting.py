@@ -1,4 +1,4 @@
-"""What the pages of the staff's door show, made from rows: no rendering."""
+"""What pages for staff show of a case or a purchase, whatever the door: made from rows, no rendering."""
 
 from __future__ import annotations
 
@@ -16,15 +16,6 @@ from refund_plugin.refunds.quote import Quote
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, OVER, RefundState, RequestState
 from refund_plugin.rules import Outcome
 from refund_plugin.rules.explanation import LineExplanation, explain_line
-
-STATUS_OF_STATE = {
-    RequestState.SUBMITTED: "",
-    RequestState.NEEDS_EVIDENCE: "w-status--label",
-    RequestState.IN_REVIEW: "w-status--primary",
-    RequestState.APPROVED: "w-status--primary",
-    RequestState.DECLINED: "",
-    RequestState.CANCELED: "",
-}
 
 
 @dataclass(frozen=True, slots=True)
