@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import inf
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -79,37 +80,84 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
     """
     with transaction.atomic(durable=True):
         now = clock.database_now()
-        rows = _due(now) if account is None else _due(now).filter(account=account)
-        order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if unknown_first else []
-        rows = rows.order_by(*order, "due_at", "id")
-        skips_locked = connection.features.has_select_for_update_skip_locked
-        if skips_locked:
-            rows = for_update(rows, skip_locked=True)
-        found = list(rows.values_list("pk", "lease_until", "fence")[:batch])
-        if not found:
-            return []
-        expired = [pk for pk, lease, _fence in found if lease is not None]
-        if expired:
+        until = now + timedelta(seconds=settings().lease_seconds)  # also when it is due again: out of the way of the next claims
+        lease = _lease_at_once if connection.vendor == "postgresql" else _lease_found
+        leased = lease(_Wanted(batch, account.pk if account else None, unknown_first), now=now, until=until)
+        if expired := [row.refund_id for row in leased if row.expired]:
             _do_expire(expired, now)
-        ids = {pk for pk, _lease, _fence in found}
-        mine = Refund.objects.filter(pk__in=ids)
-        if not skips_locked:  # somebody may have been faster
-            mine = _due(now).filter(pk__in=ids)
-            ids = set(mine.values_list("pk", flat=True))
-        lease_until = now + timedelta(seconds=settings().lease_seconds)
-        mine.update(
-            fence=F("fence") + 1,
-            lease_until=lease_until,
-            due_at=lease_until,  # out of the way of the next claims, which take what is due in this order
-            state=Case(When(state=RefundState.RESERVED, then=Value(RefundState.PROCESSING.value)), default=F("state")),
-        )
-        return [Claim(pk, fence + 1) for pk, _lease, fence in found if pk in ids]
+        return [Claim(row.refund_id, row.fence) for row in leased]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which refunds a worker would take."""
+
+    batch: int
+    account_id: int | None
+    unknown_first: bool
+
+    def due(self, now: datetime) -> QuerySet[Refund]:
+        """Return them, locked where the database can, in the order in which they are worked on."""
+        rows = _due(now) if self.account_id is None else _due(now).filter(account=self.account_id)
+        order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if self.unknown_first else []
+        rows = rows.order_by(*order, "due_at", "id")
+        return for_update(rows, skip_locked=True) if connection.features.has_select_for_update_skip_locked else rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Leased:
+    """A refund that was just leased; `expired` when another worker's lease on it had ended."""
+
+    refund_id: UUID
+    expired: bool
+    fence: int
 
 
 def _due(now: datetime) -> QuerySet[Refund]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     due = Refund.objects.filter(free, state__in=DRIVEN, waits_for=WaitsFor.NOTHING, due_at__lte=now, account__on_hold=False)
     return due.exclude(state=RefundState.RESERVED, origin=RefundOrigin.ENGINE, store__in=paused_stores(now).values("store"))
+
+
+def _lease_found(wanted: _Wanted, *, now: datetime, until: datetime) -> list[_Leased]:
+    """Find and lease in two statements, for databases that cannot do both in one."""
+    found = list(wanted.due(now).values_list("pk", "lease_until", "fence")[: wanted.batch])
+    mine = _due(now).filter(pk__in=[pk for pk, _lease, _fence in found])
+    ids = set(mine.values_list("pk", flat=True))  # where nothing was locked, somebody may have been faster
+    mine.update(
+        fence=F("fence") + 1,
+        lease_until=until,
+        due_at=until,
+        state=Case(When(state=RefundState.RESERVED, then=Value(RefundState.PROCESSING.value)), default=F("state")),
+    )
+    return [_Leased(pk, lease is not None, fence + 1) for pk, lease, fence in found if pk in ids]
+
+
+def _lease_at_once(wanted: _Wanted, *, now: datetime, until: datetime) -> list[_Leased]:
+    """Find and lease in one statement, which is written once per process: writing it would take longer than to run it."""
+    sql, params = _lease_statement(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [now if value == _THEN else value for value in params] + [until, until])
+        return [_Leased(pk, expired, fence) for _due_at, pk, expired, fence in sorted(cursor.fetchall())]
+
+
+_THEN = datetime(1970, 1, 1, tzinfo=UTC)  # stands for the present time in a statement that is kept
+
+
+@lru_cache(maxsize=64)
+def _lease_statement(wanted: _Wanted) -> tuple[str, tuple[Any, ...]]:
+    found = wanted.due(_THEN).values_list("pk", "lease_until", "due_at")[: wanted.batch]
+    sql, params = found.query.sql_with_params()
+    # materialized, because found twice it would lease more than its limit
+    statement = f"""
+        WITH due (id, lease_until, due_at) AS MATERIALIZED ({sql})
+        UPDATE {Refund._meta.db_table} AS refund
+        SET fence = fence + 1, lease_until = %s, due_at = %s,
+            state = CASE state WHEN '{RefundState.RESERVED}' THEN '{RefundState.PROCESSING}' ELSE state END
+        FROM due WHERE refund.id = due.id
+        RETURNING due.due_at, refund.id, due.lease_until IS NOT NULL, refund.fence
+    """
+    return statement, params
 
 
 def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
@@ -120,7 +168,6 @@ def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
     processing = Refund.objects.filter(pk__in=refund_ids, state=RefundState.PROCESSING)
     lost = list(processing.filter(pk__in=called).select_related("request"))
     processing.filter(Q(pk__in=called) | Q(maybe_executed=True)).update(state=RefundState.UNKNOWN, maybe_executed=True)
-    processing.update(state=RefundState.RESERVED)
     if lost:
         record(*(events.refund_event(events.REFUND_UNKNOWN, refund, SYSTEM, code="lease_expired") for refund in lost), now=now)
 

@@ -174,11 +174,12 @@ class Refund(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    store = models.ForeignKey(Store, models.PROTECT, related_name="refunds")
+    # each index makes every claim dearer; these three would choose badly (few stores and accounts) or find what `request` finds
+    store = models.ForeignKey(Store, models.PROTECT, related_name="refunds", db_index=False)
     request = models.ForeignKey(RefundRequest, models.PROTECT, null=True, blank=True, related_name="refunds")
-    decision = models.ForeignKey(Decision, models.PROTECT, null=True, blank=True, related_name="refunds")
+    decision = models.ForeignKey(Decision, models.PROTECT, null=True, blank=True, related_name="refunds", db_index=False)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
-    account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="refunds")
+    account = models.ForeignKey(GatewayAccount, models.PROTECT, related_name="refunds", db_index=False)
     livemode = models.BooleanField()
     amount_minor = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
