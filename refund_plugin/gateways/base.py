@@ -52,6 +52,7 @@ class Gateway(ABC):
 
     kind: str
     capabilities = Capabilities()
+    sale_kinds: tuple[SaleKind, ...] = ()  # of a gateway that also keeps the order book, in the order in which they are read
 
     @abstractmethod
     def refund(self, command: RefundCommand) -> GatewayAnswer:

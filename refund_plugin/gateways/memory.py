@@ -64,6 +64,7 @@ class MemoryGateway(Gateway):
 
     kind = "memory"
     capabilities = Capabilities(cancel_before_capture=True)
+    sale_kinds = ("checkout_session", "invoice")
 
     def __init__(self, name: str = "default") -> None:
         self._ledger = _ledgers.setdefault(name, Ledger())

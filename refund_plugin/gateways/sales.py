@@ -8,9 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from refund_plugin.gateways.answers import ListedRefund
 from refund_plugin.money import Money
 
-SaleKind = Literal["checkout_session", "invoice"]
+SaleKind = Literal["checkout_session", "invoice", "order"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class SaleLine:
         term_start, term_end: of a subscription's period, UTC; None for what is bought once.
         units_granted: for all units; None for what is not counted.
         nature: "content", "service", or "" when the gateway does not say.
+        metadata: kept with the purchase's line, such as the store's own id of it.
     """
 
     source_id: str
@@ -41,6 +43,7 @@ class SaleLine:
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     nature: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,12 @@ class SalePayment:
     """One payment of a sale; as in `PaymentState`.
 
     Attributes:
-        has_history: whether something of it was refunded or disputed when the sale was read.
+        has_history: whether something of it was refunded or disputed when the sale was read; None when the sale cannot tell, so
+            that the payment's own gateway is asked.
         charge_id: another name of the payment, if the gateway has one.
+        account: slug of the account that the payment belongs to, where that is not the one that keeps the order book.
+        metadata: kept with the payment.
+        refunds: what the order book told of its refunds along with the sale.
     """
 
     gateway_payment_id: str
@@ -61,8 +68,27 @@ class SalePayment:
     paid_at: datetime | None = None
     settlement: Money | None = None
     fee: Money | None = None
-    has_history: bool = False
+    has_history: bool | None = False
     charge_id: str = ""
+    account: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    refunds: tuple[ListedRefund, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleUse:
+    """How often a line was downloaded so far; each count is told once, so the same one again changes nothing.
+
+    Attributes:
+        line: `source_id` of the line.
+        source: who counts, such as "saleor".
+        since: when the first one can have been, UTC.
+    """
+
+    line: str
+    source: str
+    downloads: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +102,9 @@ class Sale:
         locale: a language code; "" when unknown.
         buyer_kind: "business" when a tax number was given, else "unknown".
         invoice_id: of the invoice it is on, to which credit notes belong.
+        channel: where it was sold; else `metadata` may say it.
+        kept: what is kept with the purchase, such as the store's own id of the order; `metadata` is not kept.
+        uses: how often lines were downloaded, where the order book counts that.
     """
 
     source_id: str
@@ -93,14 +122,31 @@ class Sale:
     invoice_id: str = ""
     buyer_kind: Literal["business", "unknown"] = "unknown"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    channel: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    uses: tuple[SaleUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableSale:
+    """A sale that a listing has and that cannot be recorded, and why, in words for people; `is_nothing` when nothing was sold."""
+
+    source_id: str
+    reason: str
+    is_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SalePage:
-    """One page of a listing, newest first: ids for `read_sale`; `cursor` asks for the next page and is "" on the last."""
+    """One page of a listing, newest first: ids for `read_sale`; `cursor` asks for the next page and is "" on the last.
+
+    Attributes:
+        sales: the sales themselves, where the listing tells them whole; then `source_ids` is empty.
+    """
 
     source_ids: tuple[str, ...]
     cursor: str = ""
+    sales: tuple[Sale | UnreadableSale, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class StripeGateway(Gateway):
 
     kind = "stripe"
     capabilities = Capabilities(cancel_before_capture=True, events=True)
+    # sessions first: a session counts before the invoice that it made
+    sale_kinds = ("checkout_session", "invoice")
 
     def __init__(
         self,

@@ -5,27 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
 
 from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
-from refund_plugin.gateways.base import AnswerKind, Gateway, GatewayAnswer
+from refund_plugin.gateways.base import NOT_SUPPORTED, AnswerKind, Gateway, GatewayAnswer
 from refund_plugin.gateways.limiter import push_back, take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
-from refund_plugin.gateways.sales import Sale, SaleKind, SalePage
+from refund_plugin.gateways.sales import Sale, SaleKind, SalePage, UnreadableSale
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.orders.data import Recorded
 from refund_plugin.orders.models import SalesBackfill
 from refund_plugin.orders.sales import record_sale
 from refund_plugin.stores.models import Store
 
-# sessions first: a session counts before the invoice that it made
-KINDS: tuple[SaleKind, ...] = ("checkout_session", "invoice")
 WAITS_SECONDS: tuple[float, ...] = (1, 5, 15, 30)  # before a call is tried again that got no answer
 NO_SALE = frozenset({AnswerKind.DEFINITIVE_NO, AnswerKind.PENDING})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the listings a run is: the page behind `cursor`."""
+
+    kind: SaleKind
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class SalesReader:
         dry_run: check everything, keep nothing, and begin with the newest.
         on_left_out: called for every sale that cannot be recorded.
         on_progress: called after every few sales.
+        waits: seconds before a call is tried again that got no answer; `WAITS_SECONDS` when omitted.
     """
 
     def __init__(
@@ -87,9 +94,11 @@ class SalesReader:
         dry_run: bool = False,
         on_left_out: Callable[[LeftOut], None] = lambda sale: None,
         on_progress: Callable[[BackfillReport], None] = lambda report: None,
+        waits: Sequence[float] | None = None,
     ) -> None:
         self._account, self._store, self._now, self._since, self._dry_run = account, store, now, since, dry_run
         self._on_left_out, self._on_progress = on_left_out, on_progress
+        self._waits = WAITS_SECONDS if waits is None else waits
         self._gateway: Gateway = gateway_for(account)
         self.report = BackfillReport()
 
@@ -105,39 +114,54 @@ class SalesReader:
             GatewaySilent: see there; the next run goes on with the same page.
             GatewayMisconfigured: the settings do not name the account.
         """
-        place = None if self._dry_run else self._unfinished()
-        kind, cursor = (place.kind, place.cursor) if place is not None else (KINDS[0], "")
-        for later_kind in KINDS[[str(known) for known in KINDS].index(kind) :]:
-            self._read_listing(later_kind, cursor)
-            cursor = ""
-        if not self._dry_run:
-            SalesBackfill.objects.filter(account=self._account).update(finished_at=self._now)
+        place: Place | None = self.place()
+        while place is not None:
+            place = self.read_page(place)
         return self.report
+
+    def place(self) -> Place:
+        """Return where to begin, or to go on."""
+        unfinished = None if self._dry_run else self._unfinished()
+        for kind in self._gateway.sale_kinds:
+            if unfinished is not None and kind == unfinished.kind:
+                return Place(kind, unfinished.cursor)
+        if not self._gateway.sale_kinds:
+            raise GatewaySilent(NOT_SUPPORTED)
+        return Place(self._gateway.sale_kinds[0])
+
+    def read_page(self, place: Place) -> Place | None:
+        """Read and record one page; return where the next one is, None when this was the last.
+
+        Raises:
+            GatewaySilent: as in `run`.
+        """
+        self._keep_place(place)
+        page = self._page(place)
+        sales = (_told(sale) for sale in page.sales) if page.sales else self._sales(page.source_ids, place.kind)
+        for sale in sales:
+            self._record(sale)
+        if page.cursor:
+            return replace(place, cursor=page.cursor)
+        kinds = self._gateway.sale_kinds
+        later = kinds[kinds.index(place.kind) + 1 :]
+        if not later and not self._dry_run:
+            SalesBackfill.objects.filter(account=self._account).update(finished_at=self._now)
+        return Place(later[0]) if later else None
 
     def _unfinished(self) -> SalesBackfill | None:
         return SalesBackfill.objects.filter(account=self._account, since=self._since, finished_at__isnull=True).first()
 
-    def _read_listing(self, kind: SaleKind, cursor: str) -> None:
-        while True:
-            self._keep_place(kind, cursor)
-            page = self._page(kind, cursor)
-            for sale in self._sales(page.source_ids, kind):
-                self._record(sale)
-            cursor = page.cursor
-            if not cursor:
-                return
-
-    def _keep_place(self, kind: SaleKind, cursor: str) -> None:
+    def _keep_place(self, place: Place) -> None:
         if self._dry_run:
             return
-        place = {"since": self._since, "kind": kind, "cursor": cursor, "changed_at": self._now, "finished_at": None}
-        SalesBackfill.objects.update_or_create(account=self._account, defaults=place)
+        kept = {"since": self._since, "kind": place.kind, "cursor": place.cursor, "changed_at": self._now, "finished_at": None}
+        SalesBackfill.objects.update_or_create(account=self._account, defaults=kept)
 
-    def _page(self, kind: SaleKind, cursor: str) -> SalePage:
-        for wait in (*WAITS_SECONDS, None):
+    def _page(self, place: Place) -> SalePage:
+        for wait in (*self._waits, None):
             [delay] = take_slots(self._account, SlotKind.READ, 1)
             time.sleep(delay)
-            page = self._gateway.list_sales(kind=kind, created_after=self._since, cursor=cursor)
+            page = self._gateway.list_sales(kind=place.kind, created_after=self._since, cursor=place.cursor)
             if isinstance(page, SalePage):
                 return page
             self._wait_or_raise(page, wait)
@@ -155,7 +179,7 @@ class SalesReader:
             for start in range(0, len(source_ids), at_once):
                 group = list(source_ids[start : start + at_once])
                 answers = dict(zip(group, self._ask_for(pool, group, kind), strict=True))
-                for wait in (*WAITS_SECONDS, None):
+                for wait in (*self._waits, None):
                     silent = [(name, answer) for name, answer in answers.items() if _is_silence(answer)]
                     if not silent:
                         break
@@ -206,6 +230,12 @@ class SalesReader:
 
 def _is_silence(answer: Sale | GatewayAnswer) -> bool:
     return isinstance(answer, GatewayAnswer) and answer.kind not in NO_SALE and answer.code != "resource_missing"
+
+
+def _told(sale: Sale | UnreadableSale) -> Sale | LeftOut | None:
+    if isinstance(sale, Sale):
+        return sale
+    return None if sale.is_nothing else LeftOut(sale.source_id, sale.reason)
 
 
 def _read(source_id: str, answer: Sale | GatewayAnswer) -> Sale | LeftOut | None:

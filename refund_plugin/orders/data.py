@@ -6,7 +6,7 @@ Amounts are minor units of the purchase's currency, after discounts, tax include
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +22,7 @@ class LineData:
         tax_minor: the part of `paid_minor` that is tax.
         term_start, term_end: of a subscription; both or none.
         units_granted: how many units (credits, lessons …) were bought, when units are counted.
+        metadata: added to what is kept with the line.
     """
 
     sku: str
@@ -38,6 +39,7 @@ class LineData:
     term_end: datetime | None = None
     units_granted: int | None = None
     unit_name: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class PaymentData:
         subscription_id, invoice_id: the gateway's own, of what it paid for.
         has_history: whether something of it was refunded or disputed before. None means that nobody knows: then the gateway
             is asked, unless the payment was captured just now.
+        metadata: added to what is kept with the payment.
     """
 
     gateway_payment_id: str
@@ -71,6 +74,7 @@ class PaymentData:
     subscription_id: str = ""
     invoice_id: str = ""
     has_history: bool | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class PurchaseData:
             purchase never passes from one user to another.
         currency: ISO 4217.
         country: ISO 3166-1 alpha-2, or empty.
+        metadata: added to what is kept with the purchase.
     """
 
     number: str
@@ -98,6 +103,7 @@ class PurchaseData:
     buyer_kind: str = "unknown"
     country: str = ""
     channel: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recorded(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +13,8 @@ from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.guards import AppendOnly
 from refund_plugin.money import Money
 from refund_plugin.stores.models import Store
+
+SALEOR_ORDER = "saleor_order"  # in a purchase's metadata: the order's id at the Saleor that it was made from
 
 
 class BuyerKind(models.TextChoices):
@@ -70,7 +73,10 @@ class Purchase(models.Model):
         verbose_name = _("purchase")
         verbose_name_plural = _("purchases")
         constraints = [models.UniqueConstraint(fields=["store", "number"], name="refund_purchase_number")]
-        indexes = [models.Index(fields=["customer", "-purchased_at"], name="refund_purchase_customer")]
+        indexes = [
+            models.Index(fields=["customer", "-purchased_at"], name="refund_purchase_customer"),
+            models.Index(KT(f"metadata__{SALEOR_ORDER}"), name="refund_purchase_saleor_order"),
+        ]
 
     def __str__(self) -> str:
         return self.number
@@ -257,12 +263,22 @@ class AccessCorrection(models.Model):
 
 
 class SalesBackfill(models.Model):
-    """How far the older sales of an account have been read; committed page by page, so that a run that ended early goes on."""
+    """How far the older sales of an account have been read; committed page by page, so that a run that ended early goes on.
+
+    `counts`: of the sales that were read, how many were recorded, left out and so on (the fields of `BackfillReport`).
+    """
 
     account = models.OneToOneField(GatewayAccount, models.CASCADE, related_name="+")
     since = models.DateTimeField(null=True, help_text="Older sales are left out.")
     kind = models.CharField(max_length=20, help_text="Which listing is read; sessions come before invoices.")
     cursor = models.CharField(max_length=255, blank=True)
+    is_automatic = models.BooleanField(default=False, help_text="Workers read on by themselves; else somebody runs the command.")
+    counts = models.JSONField(default=dict, blank=True)
+    expected = models.PositiveIntegerField(null=True, help_text="How many sales there are, where the gateway counts them.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Pages that could not be read, in a row.")
+    last_error = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 
@@ -271,3 +287,15 @@ class SalesBackfill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id}: {self.kind} {self.cursor}"
+
+    @property
+    def read(self) -> int:
+        """How many sales were read."""
+        return sum(self.counts.values())
+
+    @property
+    def share_done(self) -> float:
+        """How much was read, from 0 to 1; 0 while nobody knows how much there is."""
+        if self.finished_at is not None:
+            return 1.0
+        return min(0.99, self.read / self.expected) if self.expected else 0.0

@@ -7,11 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Aggregate, Max, Q, QuerySet, Sum
+from django.db.models.fields.json import KT
 
 from refund_plugin.errors import NotFound
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.orders.data import Usage, UsageByLine
-from refund_plugin.orders.models import AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.orders.models import SALEOR_ORDER, AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.stores.models import Store
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def purchases_of_customer(customer: Customer) -> QuerySet[Purchase]:
 def purchases_of_user(user: AbstractBaseUser, store: Store) -> QuerySet[Purchase]:
     """Return the purchases in `store` that the host linked to `user`, newest first, with their lines."""
     return _with_parts(Purchase.objects.filter(store=store, user_id=user.pk))
+
+
+def purchase_of_saleor_order(*, store: Store, order_id: str) -> Purchase | None:
+    """Return what was recorded of a Saleor's order, by the order's global id; found over an index."""
+    found = Purchase.objects.alias(order_id=KT(f"metadata__{SALEOR_ORDER}")).filter(store=store, order_id=order_id)
+    return found.select_related("customer", "store").first()
 
 
 def usage_of(lines: Iterable[PurchaseLine]) -> UsageByLine:

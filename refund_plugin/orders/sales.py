@@ -7,11 +7,14 @@ of the order. (A session that starts a subscription reads as the subscription's 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -19,6 +22,7 @@ from refund_plugin.conf import settings
 from refund_plugin.errors import NotFound, WrongState
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.sales import Sale, SaleLine, SalePayment
+from refund_plugin.gateways.services import SALEOR
 from refund_plugin.orders.data import LineData, PaymentData, PurchaseData, Recorded
 from refund_plugin.orders.models import Payment, Purchase
 from refund_plugin.orders.queries import clean_number
@@ -31,14 +35,14 @@ SALE = "sale"  # in a purchase's metadata: the gateway's id of the sale that it 
 
 
 def order_book_of(account: GatewayAccount) -> Store | None:
-    """Return the store that an account's sales belong to; None when it keeps no order book.
+    """Return the store that an account's sales belong to; None when it keeps no order book. A Saleor's is its own store.
 
     Raises:
         NotFound: `ORDER_BOOKS` names a store that does not exist.
     """
     slug = settings().order_books.get(account.slug)
     if slug is None:
-        return None
+        return Store.objects.filter(slug=account.slug).first() if account.kind == SALEOR else None
     if slug in ("", settings().store):
         return ensure_default_store()
     store = Store.objects.filter(slug=slug).first()
@@ -66,11 +70,11 @@ def record_sale(*, store: Store, account: GatewayAccount, sale: Sale, now: datet
         # one sale of a store after the other: two that were given one number must not become one purchase
         no_key = connection.features.has_select_for_no_key_update
         Store.objects.select_for_update(no_key=no_key).get(pk=store.pk)
-        known = _purchase_with(account, sale)
+        known = _purchase_with(account, sale) or _purchase_of_order(store, sale, data.number)
         if known is not None:
             _ask_for_history(account, sale)
         if known is None:
-            number = data.number if _is_free(store, data.number) else sale.payments[0].gateway_payment_id
+            number = data.number if _is_free(store, data.number) else _spare_number(sale)
         elif _is_made_from(known, sale.source_id):
             number = known.number
         elif sale.kind == "checkout_session" and _is_made_from(known, sale.invoice_id) and not known.refund_requests.exists():
@@ -96,22 +100,46 @@ def _record(store: Store, data: PurchaseData, known: Purchase | None, *, source_
 
 def _purchase_with(account: GatewayAccount, sale: Sale) -> Purchase | None:
     """Return the purchase that one of the sale's payments belongs to."""
-    names = [name for payment in sale.payments for name in (payment.gateway_payment_id, payment.charge_id) if name]
-    payments = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names)
-    found = payments.select_related("purchase").order_by("pk").first()
+    found = _payments_of(account, sale.payments).select_related("purchase").order_by("pk").first()
     return found.purchase if found is not None else None
+
+
+def _payments_of(account: GatewayAccount, payments: Iterable[SalePayment]) -> QuerySet[Payment]:
+    """Return our rows of a sale's payments, whose account is the order book's own unless they name another."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for payment in payments:
+        names[payment.account or account.slug] += [name for name in (payment.gateway_payment_id, payment.charge_id) if name]
+    wanted = Q(pk__in=[])
+    for slug, its_names in names.items():
+        mine = Q(account=account) if slug == account.slug else Q(account__slug=slug)
+        wanted |= mine & Q(livemode=F("account__livemode"), gateway_payment_id__in=its_names)
+    return Payment.objects.filter(wanted)
+
+
+def _purchase_of_order(store: Store, sale: Sale, number: str) -> Purchase | None:
+    """Return what was recorded of a store's order before it was paid otherwise: a store numbers its orders itself, and once."""
+    if sale.kind != "order":
+        return None
+    found = Purchase.objects.filter(store=store, number=number).first()
+    return found if found is not None and _is_made_from(found, sale.source_id) else None
 
 
 def _ask_for_history(account: GatewayAccount, sale: Sale) -> None:
     """Let the gateway be asked about payments of which it refunded or disputed something, and we know of nothing."""
-    names = [name for payment in sale.payments if payment.has_history for name in (payment.gateway_payment_id, payment.charge_id) if name]
-    if names:
+    with_history = [payment for payment in sale.payments if payment.has_history]
+    if with_history:
         untouched = Payment.objects.filter(held_minor=0, gone_minor=0, disputed_minor=0, history_due_at__isnull=True)
-        untouched.filter(account=account, livemode=account.livemode, gateway_payment_id__in=names).update(history_due_at=Now())
+        untouched.filter(pk__in=_payments_of(account, with_history).values("pk")).update(history_due_at=Now())
 
 
 def _is_made_from(purchase: Purchase, source_id: str) -> bool:
     return bool(source_id) and purchase.metadata.get(SALE) == source_id
+
+
+def _spare_number(sale: Sale) -> str:
+    """Return a number for a sale whose own is taken: the gateway's name of its payment, or of the sale where that is too long."""
+    name = sale.payments[0].gateway_payment_id
+    return name if len(name) <= NUMBER_LENGTH else sale.source_id[:NUMBER_LENGTH]
 
 
 def _is_free(store: Store, number: str) -> bool:
@@ -125,7 +153,7 @@ def purchase_of(sale: Sale, *, account: GatewayAccount) -> PurchaseData:
     """
     number = clean_number(sale.number)
     return PurchaseData(
-        number=number if 0 < len(number) <= NUMBER_LENGTH else sale.payments[0].gateway_payment_id,
+        number=number if 0 < len(number) <= NUMBER_LENGTH else _spare_number(sale),
         email=sale.email,
         currency=sale.currency,
         purchased_at=sale.purchased_at,
@@ -135,7 +163,8 @@ def purchase_of(sale: Sale, *, account: GatewayAccount) -> PurchaseData:
         locale=_printable(sale.locale, 20),
         buyer_kind=sale.buyer_kind,
         country=sale.country if len(sale.country) == 2 else "",
-        channel=_printable(sale.metadata.get("channel", ""), 64),
+        channel=_printable(sale.channel or sale.metadata.get("channel", ""), 64),
+        metadata=sale.kept,
     )
 
 
@@ -156,6 +185,7 @@ def _line(line: SaleLine) -> LineData:
         term_end=line.term_end if has_term else None,
         units_granted=line.units_granted or None,
         unit_name=_printable(line.unit_name, 40),
+        metadata=line.metadata,
     )
 
 
@@ -165,7 +195,7 @@ def _payment(payment: SalePayment, sale: Sale, account: GatewayAccount) -> Payme
     return PaymentData(
         gateway_payment_id=payment.gateway_payment_id,
         captured_minor=payment.captured.minor,
-        account=account.slug,
+        account=payment.account or account.slug,
         method=payment.method[:40],
         brand=payment.brand[:40],
         last4=payment.last4[:4],
@@ -177,6 +207,7 @@ def _payment(payment: SalePayment, sale: Sale, account: GatewayAccount) -> Payme
         subscription_id=sale.subscription_id,
         invoice_id=sale.invoice_id,
         has_history=payment.has_history,
+        metadata=payment.metadata,
     )
 
 

@@ -184,12 +184,19 @@ def _do_create(
     now: datetime,
 ) -> dict[str, Purchase]:
     purchases = Purchase.objects.bulk_create(
-        Purchase(store=store, number=item.number, customer=customers[item.email], user_id=users.get(item.user_id), **_purchase_fields(item))
+        Purchase(
+            store=store,
+            number=item.number,
+            customer=customers[item.email],
+            user_id=users.get(item.user_id),
+            metadata=dict(item.metadata),
+            **_purchase_fields(item),
+        )
         for item in items
     )
     pairs = list(zip(purchases, items, strict=True))
     PurchaseLine.objects.bulk_create(
-        PurchaseLine(purchase=purchase, position=position, **_line_fields(line))
+        PurchaseLine(purchase=purchase, position=position, metadata=dict(line.metadata), **_line_fields(line))
         for purchase, item in pairs
         for position, line in enumerate(item.lines)
     )
@@ -218,9 +225,13 @@ def _do_update(
     shared = any(row is not None for row, _name, _data in payments)
     if purchase.customer_id != customer.pk and not shared and (payments or old_payments):
         _refuse_takeover(purchase)
-    purchase_news = _news(purchase, {"customer_id": customer.pk, **_purchase_fields(item)})
-    line_news = [(line, _news(line, _line_fields(data))) for line, data in pairs if line is not None]
-    payment_news = [(row, _news(row, {"currency": item.currency, **_payment_fields(data)})) for row, _name, data in payments if row]
+    purchase_news = _news(purchase, {"customer_id": customer.pk, **_purchase_fields(item)}) | _more_metadata(purchase, item.metadata)
+    line_news = [(line, _news(line, _line_fields(data)) | _more_metadata(line, data.metadata)) for line, data in pairs if line is not None]
+    payment_news = [
+        (row, _news(row, {"currency": item.currency, **_payment_fields(data)}) | _more_metadata(row, data.metadata))
+        for row, _name, data in payments
+        if row
+    ]
     new_lines = [data for line, data in pairs if line is None]
     new_payments = [(name, data) for row, name, data in payments if row is None]
     news = [entry for entry in [(purchase, purchase_news), *line_news, *payment_news] if entry[1]]
@@ -247,7 +258,8 @@ def _do_update(
         row.save(update_fields=list(its_news))
     position = max((line.position for line in lines), default=-1) + 1
     PurchaseLine.objects.bulk_create(
-        PurchaseLine(purchase=purchase, position=position + index, **_line_fields(data)) for index, data in enumerate(new_lines)
+        PurchaseLine(purchase=purchase, position=position + index, metadata=dict(data.metadata), **_line_fields(data))
+        for index, data in enumerate(new_lines)
     )
     Payment.objects.bulk_create(_new_payment(purchase, name, data, now) for name, data in new_payments)
     purchase.customer = customer
@@ -285,6 +297,12 @@ def _money_moved(lines: Iterable[PurchaseLine], payments: Iterable[Payment]) -> 
 
 def _news(row: models.Model, told: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in told.items() if getattr(row, name) != value}
+
+
+def _more_metadata(row: Purchase | PurchaseLine | Payment, told: Mapping[str, str]) -> dict[str, object]:
+    """Return the row's metadata with what is told, if that is news; what others keep there stays."""
+    merged = {**row.metadata, **told}
+    return {"metadata": merged} if merged != row.metadata else {}
 
 
 def _purchase_fields(item: PurchaseData) -> dict[str, object]:
@@ -337,6 +355,7 @@ def _new_payment(purchase: Purchase, name: PaymentName, payment: PaymentData, no
         livemode=livemode,
         gateway_payment_id=gateway_payment_id,
         currency=purchase.currency,
+        metadata=dict(payment.metadata),
         history_due_at=Now() if (is_old if payment.has_history is None else payment.has_history) else None,
         **_payment_fields(payment),
     )

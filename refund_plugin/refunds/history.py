@@ -25,7 +25,7 @@ from refund_plugin.gateways.base import NOT_SUPPORTED, Gateway
 from refund_plugin.gateways.facts import DisputePage, WebhookDispute
 from refund_plugin.gateways.limiter import take_slots
 from refund_plugin.gateways.models import GatewayAccount, SlotKind
-from refund_plugin.gateways.services import gateway_for
+from refund_plugin.gateways.services import account_slugs, gateway_for
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.disputes import record_dispute
@@ -77,7 +77,7 @@ def _claim() -> tuple[list[Payment], datetime]:
     """Lease the payments that are due: the due moment itself moves on, so a process that ends leaves them due again."""
     with transaction.atomic(durable=True):
         database_now = clock.database_now()
-        rows = Payment.objects.filter(history_due_at__lte=database_now, account__on_hold=False, account__slug__in=settings().gateways)
+        rows = Payment.objects.filter(history_due_at__lte=database_now, account__on_hold=False, account__slug__in=account_slugs())
         rows = rows.select_related("account").order_by("history_due_at", "pk")
         if connection.features.has_select_for_update_skip_locked:
             rows = for_update(rows, skip_locked=True)

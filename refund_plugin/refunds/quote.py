@@ -9,9 +9,8 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from refund_plugin.conf import settings
 from refund_plugin.errors import AlreadyRefunded, InvalidInput, QuantityTooHigh
-from refund_plugin.gateways.services import gateway_for
+from refund_plugin.gateways.services import account_slugs, gateway_for
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment, Purchase, PurchaseLine
 from refund_plugin.orders.queries import lines_with_usage
@@ -178,7 +177,7 @@ def judge_facts(document: PolicyDocument, facts: LineFacts, *, step: int, kept_f
 
 def sendable_payments(purchase: Purchase) -> list[Payment]:
     """Return the payments whose gateway account is configured; money on another can only be returned by a person."""
-    configured = settings().gateways
+    configured = account_slugs()
     return [payment for payment in purchase.payments.select_related("account") if payment.account.slug in configured]
 
 

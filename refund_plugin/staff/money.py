@@ -21,6 +21,7 @@ from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.conf import settings
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import account_slugs
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.refunds.ledger.journal import as_csv
 from refund_plugin.refunds.people import may
@@ -226,7 +227,7 @@ class StartMixin(MoneyMixin):
     @cached_property
     def account(self) -> GatewayAccount:
         """The configured account of the address."""
-        account = GatewayAccount.objects.filter(slug=self.kwargs["slug"], slug__in=settings().gateways).first()
+        account = GatewayAccount.objects.filter(slug=self.kwargs["slug"], slug__in=account_slugs()).first()
         if account is None:
             raise Http404
         return account

@@ -18,6 +18,7 @@ from refund_plugin import clock
 from refund_plugin.conf import settings
 from refund_plugin.events.models import Heartbeat
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import account_slugs
 from refund_plugin.refunds.reconcile.models import SelfTest
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
@@ -92,7 +93,7 @@ def _worker(now: datetime) -> Part:
 
 def _gateways(now: datetime) -> Part:
     """Read what the sweep last learned; the worst account counts. Nothing is asked over the network here."""
-    slugs = list(settings().gateways)
+    slugs = account_slugs()
     if not slugs:
         return Part(DEGRADED, "no account in REFUND_PLUGIN['GATEWAYS']")
     beats = dict(Heartbeat.objects.filter(name__in=[f"gateway:{slug}" for slug in slugs]).values_list("name", "beat_at"))

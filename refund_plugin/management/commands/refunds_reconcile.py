@@ -10,8 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from refund_plugin import clock
-from refund_plugin.conf import settings
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import account_slugs
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, RunState
 from refund_plugin.refunds.reconcile.services import advance_run, start_run
 
@@ -68,10 +68,10 @@ class Command(BaseCommand):
             raise CommandError(f"{len(findings)} refunds differ.")
 
     def _accounts(self, slug: str | None) -> list[GatewayAccount]:
-        rows = GatewayAccount.objects.filter(slug__in=settings().gateways)
+        rows = GatewayAccount.objects.filter(slug__in=account_slugs())
         found = list(rows.filter(slug=slug) if slug else rows)
         if not found:
-            known = ", ".join(sorted(settings().gateways)) or "none"
+            known = ", ".join(sorted(account_slugs())) or "none"
             raise CommandError(f"There is no such gateway account. Configured: {known}.", returncode=2)
         return found
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
-from refund_plugin.conf import settings
 from refund_plugin.events.heartbeats import last_beat
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import account_slugs
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.law import WARN_BEFORE, reimburse_due
@@ -129,7 +129,7 @@ def account_truths(now: datetime) -> list[AccountTruth]:
     Args:
         now: UTC; what is due then is the backlog.
     """
-    slugs = list(settings().gateways)
+    slugs = account_slugs()
     rows = {row.pk: row for row in GatewayAccount.objects.order_by("slug")}
     paid, moved = _paid(), _moved(now)
     truths: dict[tuple[int, bool], AccountTruth] = {}

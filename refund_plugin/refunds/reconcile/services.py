@@ -21,7 +21,7 @@ from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.answers import ListedRefund
 from refund_plugin.gateways.base import AnswerKind, Gateway, GatewayAnswer
 from refund_plugin.gateways.models import GatewayAccount
-from refund_plugin.gateways.services import gateway_for
+from refund_plugin.gateways.services import account_slugs, gateway_for
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.models import Refund, RefundOrigin
@@ -67,7 +67,7 @@ def reconcile_due(now: datetime) -> int:
         How many pages were read.
     """
     hours = settings().reconcile_hours
-    for account in GatewayAccount.objects.filter(slug__in=settings().gateways, on_hold=False):
+    for account in GatewayAccount.objects.filter(slug__in=account_slugs(), on_hold=False):
         if hours and not account.reconciliations.filter(started_at__gt=now - timedelta(hours=hours)).exists():
             start_run(account=account)
     running = ReconciliationRun.objects.filter(state=RunState.RUNNING).values_list("pk", flat=True)

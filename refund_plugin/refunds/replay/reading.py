@@ -16,8 +16,8 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
 
 from refund_plugin.actor import ActorKind
-from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
+from refund_plugin.gateways.services import account_slugs
 from refund_plugin.orders.models import Purchase, PurchaseLine
 from refund_plugin.orders.queries import usage_of
 from refund_plugin.policies.models import PolicyVersion
@@ -190,7 +190,7 @@ def _compare(
 
 def _step(purchase: Purchase) -> int:
     """Return the step of the payments that refunds can be sent over, as a quote would."""
-    configured = settings().gateways
+    configured = account_slugs()
     sendable = [payment for payment in purchase.payments.all() if payment.account.slug in configured]
     return amount_step(payments=sendable, currency=purchase.currency)
 
