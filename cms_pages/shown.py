@@ -15,7 +15,6 @@ from refund_plugin import clock
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.policies.queries import ShownPolicy, load_version, shown_policy
 from refund_plugin.rules import clause_kinds
-from refund_plugin.stores.services import stores_for_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def shown_on(request: HttpRequest | None) -> Shown | None:
 
 def _look_up(request: HttpRequest | None, language: str) -> Shown | None:
     site = Site.find_for_request(request) if request is not None else None
-    policy = shown_policy(stores_for_site(wagtail_site_id=site.pk if site else None), at=clock.now(), locale=language)
+    policy = shown_policy(wagtail_site_id=site.pk if site else None, at=clock.now(), locale=language)
     if policy is None:
         return None
     url = address_for(policy.page_key, request, site_id=site.pk if site else None)

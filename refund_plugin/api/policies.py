@@ -157,8 +157,7 @@ def clause_of(clause: Clause, language: Formatter) -> RefundPolicyClause:
 
 def policy_for_product(info: strawberry.Info, product: Product, channel: str | None) -> RefundProductPolicy | None:
     """Return what the policy of a store says about a product now; None when it has none."""
-    stores = Store.objects.filter(slug=caller_of(info).store_slug(channel))
-    shown = shown_policy(stores, at=clock.now(), locale=get_language() or "")
+    shown = shown_policy(store=caller_of(info).store_slug(channel), at=clock.now(), locale=get_language() or "")
     if shown is None:
         return None
     language = formatter_for(timezone=shown.timezone)

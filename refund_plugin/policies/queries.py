@@ -11,9 +11,12 @@ from typing import Any
 from django.db.models import CharField, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, Concat
 
+from refund_plugin.conf import settings
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.rules import Clause, PolicyDocument, clause_kinds, load_document
+from refund_plugin.statements import KeptStatement
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.services import stores_for_site
 
 # By clause anchor ("" for the whole policy): title, reason and body, as far as there are any.
 Texts = Mapping[str, Mapping[str, str]]
@@ -65,26 +68,19 @@ class ShownPolicy:
     texts: Texts = field(compare=False)
 
 
-def shown_policy(stores: QuerySet[Store], *, at: datetime, locale: str) -> ShownPolicy | None:
-    """Return what the first of `stores` shows its customers at `at`; None when it has no policy then.
+def shown_policy(*, store: str = "", wagtail_site_id: int | None = None, at: datetime, locale: str) -> ShownPolicy | None:
+    """Return what a store shows its customers at `at`; None when there is no such store, or it has no policy then.
 
     One query, besides reading once per process what a version and its prose say.
+
+    Args:
+        store: its slug; "" means that of the Wagtail site, else the default one.
     """
-    texts = PolicyText.objects.filter(version_id=OuterRef("shown__pk"), locale=locale).order_by("-id")
-    # joined rather than looked up: putting the query together takes longer than answering it
-    counts = Q(policies__versions__effective_from__lte=at) & (
-        Q(policies__versions__closed_at__isnull=True) | Q(policies__versions__closed_at__gt=at)
-    )
-    row = (
-        stores.alias(shown=FilteredRelation("policies__versions", condition=counts))
-        .annotate(texts_hash=Subquery(texts.values("hash")[:1]))
-        .order_by(*stores.query.order_by, F("shown__number").desc(nulls_last=True))
-        .values_list("pk", "timezone", "policies__key", "shown__pk", "shown__hash", "texts_hash")
-        .first()
-    )
-    if row is None or row[3] is None:
+    of_store = {"store": store} if store else {"wagtail_site_id": wagtail_site_id, "default": settings().store}
+    rows = _SHOWN.rows(**of_store, at=at, locale=locale)
+    if not rows or rows[0][3] is None:
         return None
-    store_id, timezone, page_key, version_id, version_hash, texts_hash = row
+    store_id, timezone, page_key, version_id, version_hash, texts_hash = rows[0]
     name = f"{version_id}:{version_hash}"
     return ShownPolicy(
         store_id=store_id,
@@ -95,6 +91,25 @@ def shown_policy(stores: QuerySet[Store], *, at: datetime, locale: str) -> Shown
         version=version_named(name),
         texts=_texts_with(texts_hash) if texts_hash else {},
     )
+
+
+def _shown(
+    *, at: datetime, locale: str, store: str = "", wagtail_site_id: int | None = None, default: str = ""
+) -> QuerySet[Store, tuple[Any, ...]]:
+    stores = Store.objects.filter(slug=store) if store else stores_for_site(wagtail_site_id=wagtail_site_id, default=default)
+    texts = PolicyText.objects.filter(version_id=OuterRef("shown__pk"), locale=locale).order_by("-id")
+    counts = Q(policies__versions__effective_from__lte=at) & (
+        Q(policies__versions__closed_at__isnull=True) | Q(policies__versions__closed_at__gt=at)
+    )
+    shown = stores.alias(shown=FilteredRelation("policies__versions", condition=counts))
+    return (
+        shown.annotate(texts_hash=Subquery(texts.values("hash")[:1]))
+        .order_by(*stores.query.order_by, F("shown__number").desc(nulls_last=True))
+        .values_list("pk", "timezone", "policies__key", "shown__pk", "shown__hash", "texts_hash")[:1]
+    )
+
+
+_SHOWN = KeptStatement(_shown)  # every page with a badge or a footer asks
 
 
 @lru_cache(maxsize=256)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from math import inf
 from time import monotonic
 from typing import Any, cast
@@ -39,6 +38,7 @@ from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Attempt, AttemptPurpose, Refund, RefundOrigin, WaitsFor
 from refund_plugin.refunds.outcomes import STOPPING, Call
 from refund_plugin.refunds.states import DRIVEN, RefundState
+from refund_plugin.statements import KeptStatement
 
 logger = logging.getLogger(__name__)
 
@@ -82,26 +82,10 @@ def claim_due(*, batch: int, account: GatewayAccount | None = None, unknown_firs
         now = clock.database_now()
         until = now + timedelta(seconds=settings().lease_seconds)  # also when it is due again: out of the way of the next claims
         lease = _lease_at_once if connection.vendor == "postgresql" else _lease_found
-        leased = lease(_Wanted(batch, account.pk if account else None, unknown_first), now=now, until=until)
+        leased = lease(now, until, batch=batch, account_id=account.pk if account else None, unknown_first=unknown_first)
         if expired := [row.refund_id for row in leased if row.expired]:
             _do_expire(expired, now)
         return [Claim(row.refund_id, row.fence) for row in leased]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Which refunds a worker would take."""
-
-    batch: int
-    account_id: int | None
-    unknown_first: bool
-
-    def due(self, now: datetime) -> QuerySet[Refund]:
-        """Return them, locked where the database can, in the order in which they are worked on."""
-        rows = _due(now) if self.account_id is None else _due(now).filter(account=self.account_id)
-        order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if self.unknown_first else []
-        rows = rows.order_by(*order, "due_at", "id")
-        return for_update(rows, skip_locked=True) if connection.features.has_select_for_update_skip_locked else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +103,19 @@ def _due(now: datetime) -> QuerySet[Refund]:
     return due.exclude(state=RefundState.RESERVED, origin=RefundOrigin.ENGINE, store__in=paused_stores(now).values("store"))
 
 
-def _lease_found(wanted: _Wanted, *, now: datetime, until: datetime) -> list[_Leased]:
+def _first_due(now: datetime, *, batch: int, account_id: int | None, unknown_first: bool) -> QuerySet[Refund]:
+    """Return what a worker would take, in the order in which it is worked on; locked where the database can."""
+    rows = _due(now) if account_id is None else _due(now).filter(account=account_id)
+    order = [Case(When(state=RefundState.UNKNOWN, then=Value(0)), default=Value(1))] if unknown_first else []
+    rows = rows.order_by(*order, "due_at", "id")
+    if connection.features.has_select_for_update_skip_locked:
+        rows = for_update(rows, skip_locked=True)
+    return rows[:batch]
+
+
+def _lease_found(now: datetime, until: datetime, **wanted: Any) -> list[_Leased]:
     """Find and lease in two statements, for databases that cannot do both in one."""
-    found = list(wanted.due(now).values_list("pk", "lease_until", "fence")[: wanted.batch])
+    found = list(_first_due(now, **wanted).values_list("pk", "lease_until", "fence"))
     mine = _due(now).filter(pk__in=[pk for pk, _lease, _fence in found])
     ids = set(mine.values_list("pk", flat=True))  # where nothing was locked, somebody may have been faster
     mine.update(
@@ -133,31 +127,24 @@ def _lease_found(wanted: _Wanted, *, now: datetime, until: datetime) -> list[_Le
     return [_Leased(pk, lease is not None, fence + 1) for pk, lease, fence in found if pk in ids]
 
 
-def _lease_at_once(wanted: _Wanted, *, now: datetime, until: datetime) -> list[_Leased]:
-    """Find and lease in one statement, which is written once per process: writing it would take longer than to run it."""
-    sql, params = _lease_statement(wanted)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [now if value == _THEN else value for value in params] + [until, until])
-        return [_Leased(pk, expired, fence) for _due_at, pk, expired, fence in sorted(cursor.fetchall())]
-
-
-_THEN = datetime(1970, 1, 1, tzinfo=UTC)  # stands for the present time in a statement that is kept
-
-
-@lru_cache(maxsize=64)
-def _lease_statement(wanted: _Wanted) -> tuple[str, tuple[Any, ...]]:
-    found = wanted.due(_THEN).values_list("pk", "lease_until", "due_at")[: wanted.batch]
-    sql, params = found.query.sql_with_params()
+def _lease_at_once(now: datetime, until: datetime, **wanted: Any) -> list[_Leased]:
+    """Find and lease in one statement."""
+    found, params = _FIRST_DUE.sql(now=now, **wanted)
     # materialized, because found twice it would lease more than its limit
     statement = f"""
-        WITH due (id, lease_until, due_at) AS MATERIALIZED ({sql})
+        WITH due (id, lease_until, due_at) AS MATERIALIZED ({found})
         UPDATE {Refund._meta.db_table} AS refund
         SET fence = fence + 1, lease_until = %s, due_at = %s,
             state = CASE state WHEN '{RefundState.RESERVED}' THEN '{RefundState.PROCESSING}' ELSE state END
         FROM due WHERE refund.id = due.id
         RETURNING due.due_at, refund.id, due.lease_until IS NOT NULL, refund.fence
     """
-    return statement, params
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, until, until])
+        return [_Leased(pk, expired, fence) for _due_at, pk, expired, fence in sorted(cursor.fetchall())]
+
+
+_FIRST_DUE = KeptStatement(lambda **wanted: _first_due(**wanted).values_list("pk", "lease_until", "due_at"), fixed=["batch"])
 
 
 def _do_expire(refund_ids: list[UUID], now: datetime) -> None:
