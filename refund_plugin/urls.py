@@ -13,3 +13,6 @@ urlpatterns = [
 
 if find_spec("strawberry_django") is not None:  # the extra `graphql`
     urlpatterns.append(path("", include("refund_plugin.api.urls")))
+
+if all(find_spec(name) is not None for name in ("gql", "jwt", "cryptography")):  # the extra `saleor`
+    urlpatterns.append(path("saleor/", include("refund_plugin.saleor_app.urls")))
