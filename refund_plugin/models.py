@@ -15,6 +15,7 @@ from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, D
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, SelfTest
 from refund_plugin.refunds.replay.models import ReplayChange, ReplayDenied, ReplayRun, Shadow, ShadowVerdict
 from refund_plugin.refunds.subscriptions.models import InvoiceNote, SubscriptionEnd
+from refund_plugin.refunds.telling.models import StoreAsk, StoreTelling
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.models import WebhookEvent
@@ -64,6 +65,8 @@ __all__ = [
     "Shadow",
     "ShadowVerdict",
     "Store",
+    "StoreAsk",
+    "StoreTelling",
     "SubscriptionEnd",
     "WebhookEvent",
 ]

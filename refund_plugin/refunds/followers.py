@@ -1,5 +1,5 @@
-"""What follows the money inside this room: access to what was bought, credit notes, the comparison of the books, the law's days;
-and what other policies would have decided."""
+"""What follows the money inside this room: access to what was bought, the store's own books, credit notes, the comparison of the
+books, the law's days; and what other policies would have decided."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from refund_plugin.refunds.replay import services as replay
 from refund_plugin.refunds.replay import shadow
 from refund_plugin.refunds.subscriptions import invoice_notes, renewals
 from refund_plugin.refunds.subscriptions import services as subscriptions
+from refund_plugin.refunds.telling import services as telling
 
 
 def register() -> None:
@@ -23,6 +24,7 @@ def register() -> None:
     duties.register_duty("payment_history", history.read_histories)
     duties.register_duty("selftest", selftest.selftest_due)
     duties.register_duty("access", access.tell_stores)
+    duties.register_duty("store_books", telling.tell_stores)
     duties.register_duty("end_subscriptions", subscriptions.drive_ends)
     duties.register_duty("refund_renewals", renewals.refund_renewals, every_seconds=renewals.EVERY_SECONDS)
     duties.register_duty("invoice_notes", invoice_notes.record_notes)
@@ -30,5 +32,6 @@ def register() -> None:
     subscribe(shadow.NAME, shadow.KINDS, shadow.on_event)
     subscribe(invoice_notes.NAME, invoice_notes.KINDS, invoice_notes.on_event)
     subscribe(access.NAME, access.KINDS, access.on_event)
+    subscribe(telling.NAME, telling.KINDS, telling.on_event)
     duties.register_duty("credit_notes", credit_notes.catch_up, every_seconds=credit_notes.EVERY_SECONDS)
     subscribe(credit_notes.NAME, credit_notes.KINDS, credit_notes.on_event)

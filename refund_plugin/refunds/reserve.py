@@ -202,8 +202,12 @@ def do_reserve(
     step: int,
     origin: RefundOrigin,
     now: datetime,
+    refund_id: uuid.UUID | None = None,
 ) -> list[Refund]:
     """Hold the granted money and make one refund per payment used. The purchase is locked by the caller.
+
+    Args:
+        refund_id: what the refund is to be called, where there is but one payment.
 
     Raises:
         ExceedsBalance: lines or payments have less left.
@@ -222,6 +226,7 @@ def do_reserve(
             amount=Money(amount, request.purchase.currency),
             origin=origin,
             now=now,
+            refund_id=refund_id,
         )
         for payment, amount in chosen
     )
@@ -262,10 +267,17 @@ def operation_for(payment: Payment, amount_minor: int) -> Operation:
 
 
 def new_refund(
-    *, request: RefundRequest, decision: Decision, payment: Payment, amount: Money, origin: RefundOrigin, now: datetime
+    *,
+    request: RefundRequest,
+    decision: Decision,
+    payment: Payment,
+    amount: Money,
+    origin: RefundOrigin,
+    now: datetime,
+    refund_id: uuid.UUID | None = None,
 ) -> Refund:
     """Return an unsaved refund with the key it keeps for life."""
-    refund_id = uuid.uuid4()
+    refund_id = refund_id or uuid.uuid4()
     return Refund(
         id=refund_id,
         store_id=request.store_id,

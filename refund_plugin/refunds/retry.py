@@ -91,8 +91,13 @@ def live_total(request: RefundRequest, currency: str) -> Money:
     return Money(sum(refund.amount_minor for refund in live), currency)
 
 
-def do_supersede(failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str, now: datetime) -> Refund:
+def do_supersede(
+    failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str, now: datetime, refund_id: UUID | None = None
+) -> Refund:
     """Hand the debt of a locked, failed refund to a new one with a key of its own.
+
+    Args:
+        refund_id: what the new one is to be called; any other name when omitted.
 
     Raises:
         ExceedsBalance: the money was given to another refund meanwhile.
@@ -105,7 +110,13 @@ def do_supersede(failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str
     with transaction.atomic():  # all or nothing, also where the caller goes on without a successor
         hold(parts, {failed.payment_id: failed.amount_minor})
     successor = new_refund(
-        request=failed.request, decision=failed.decision, payment=failed.payment, amount=failed.amount, origin=origin, now=now
+        request=failed.request,
+        decision=failed.decision,
+        payment=failed.payment,
+        amount=failed.amount,
+        origin=origin,
+        now=now,
+        refund_id=refund_id,
     )
     successor.supersedes = failed
     successor.save(force_insert=True)

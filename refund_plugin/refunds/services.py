@@ -227,9 +227,12 @@ def do_send(
     step: int,
     origin: RefundOrigin,
     now: datetime,
+    refund_id: UUID | None = None,
 ) -> list[Refund]:
-    """Hold what was granted and ring for a worker; the purchase is locked by the caller."""
-    refunds = do_reserve(request=request, decision=decision, grants=grants, payments=payments, step=step, origin=origin, now=now)
+    """Hold what was granted and ring for a worker; the purchase is locked by the caller. `refund_id`: see `do_reserve`."""
+    refunds = do_reserve(
+        request=request, decision=decision, grants=grants, payments=payments, step=step, origin=origin, now=now, refund_id=refund_id
+    )
     if any(payment.subscription_id or payment.invoice_id for payment in payments):
         do_follow(refunds, grants, decision, now=now)
     doorbell.ring(events.DRIVE)

@@ -63,6 +63,7 @@ KINDS: Mapping[str, Any] = {
     "reimburse_overdue": gettext_lazy("Later than the law allows"),
     "reimburse_soon": gettext_lazy("Due by law soon"),
     "selftest_failed": gettext_lazy("The self-test failed"),
+    "store_books_stuck": gettext_lazy("The store does not show a refund"),
     "subscription_not_ended": gettext_lazy("A subscription was not ended"),
     "webhook_parked": gettext_lazy("A webhook cannot be applied"),
 }

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
+
+from refund_plugin.money import Money
 
 
 class StoreUnavailable(Exception):
-    """The store did not confirm; it is asked again later. The message is for staff."""
+    """The store did not confirm; it is asked again later. The message is for staff.
+
+    Attributes:
+        retry_after_seconds: when to come back, if the store said so or it is known: then nothing is wrong yet. None: as usual.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StoreRefused(StoreUnavailable):
+    """The store understood and said no: a person must look, and asking again soon would change nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +36,8 @@ class LineAccess:
         frozen: units that may not be used while their money is on its way back.
         revoked: units that were given back for good.
         version: rises with every change; a store that was told a higher one before may ignore this.
+        store_line_id: the store's own name of the line; empty where it told none.
+        downloads: how often it was downloaded, by our own record.
     """
 
     store: str
@@ -31,11 +49,48 @@ class LineAccess:
     frozen: int
     revoked: int
     version: int
+    store_line_id: str = ""
+    downloads: int = 0
 
     @property
     def usable(self) -> int:
         """Units that may be used."""
         return max(0, self.quantity - self.frozen - self.revoked)
+
+
+class RefundStands(StrEnum):
+    """How a refund stands, as far as a store needs to know."""
+
+    UNDER_WAY = "under_way"
+    REFUNDED = "refunded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundTold:
+    """How a refund stands, as a whole: telling it again changes nothing.
+
+    Attributes:
+        reference: what it is called in the store's books, for life; never used for another amount.
+        store_payment_id: the store's own name of the payment.
+        asked_by_store: the store asked for it, so it may know the reference from our answer; else it began here.
+        answer_under_way: it asked a moment ago, and may not have read our answer yet.
+        gateway_refund_id: the gateway's name of the money's movement, such as Stripe's `re_…`; empty before it has one.
+        note: what else people should read beside it; empty for nothing.
+        url: where staff see the case; empty when there is none.
+    """
+
+    store: str
+    purchase_number: str
+    reference: UUID
+    store_payment_id: str
+    amount: Money
+    stands: RefundStands
+    asked_by_store: bool = False
+    answer_under_way: bool = False
+    gateway_refund_id: str = ""
+    note: str = ""
+    url: str = ""
 
 
 class StoreAdapter(Protocol):
@@ -51,4 +106,15 @@ class StoreAdapter(Protocol):
 
         Raises:
             StoreUnavailable: not confirmed; ask again.
+        """
+
+    def keeps_refunds(self) -> bool:
+        """Tell whether the store has books of its own that must follow ours."""
+
+    def set_refund(self, refund: RefundTold) -> None:
+        """Bring the store's books in line with a refund. May be called again with the same data.
+
+        Raises:
+            StoreUnavailable: not confirmed; ask again.
+            StoreRefused: a person must look.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.module_loading import import_string
 
 from refund_plugin.conf import settings
-from refund_plugin.stores.base import LineAccess, StoreUnavailable
+from refund_plugin.stores.base import LineAccess, RefundTold, StoreUnavailable
 
 
 class LocalStore:
@@ -23,3 +23,11 @@ class LocalStore:
             raise
         except Exception as error:  # the host's code may fail in any way; the refund goes on, and the store is told again
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def keeps_refunds(self) -> bool:
+        """See `StoreAdapter.keeps_refunds`: hosts listen to our events instead."""
+        return False
+
+    def set_refund(self, refund: RefundTold) -> None:
+        """See `StoreAdapter.set_refund`; never called."""
+        raise StoreUnavailable("this store keeps no books of its own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from refund_plugin.stores.base import StoreAdapter
 from refund_plugin.stores.local import LocalStore
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.saleor import SaleorStore
 
 _adapters: dict[str, StoreAdapter] = {}
 
@@ -20,3 +21,4 @@ def adapter_for(store: Store) -> StoreAdapter | None:
 
 
 register_store_adapter("local", LocalStore())
+register_store_adapter("saleor", SaleorStore())

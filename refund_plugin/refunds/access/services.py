@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from refund_plugin import clock
 from refund_plugin.events.models import Event
 from refund_plugin.orders.models import PurchaseLine
+from refund_plugin.orders.queries import usage_of
 from refund_plugin.refunds import events
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.alerts import raise_alert
@@ -188,6 +189,8 @@ def _described(state: AccessState, line: PurchaseLine) -> LineAccess:
         frozen=state.wanted_frozen,
         revoked=state.wanted_revoked,
         version=state.version,
+        store_line_id=str(line.metadata.get(f"{line.purchase.store.adapter}_line", "")),
+        downloads=usage_of([line])[line.pk].downloads,
     )
 
 
