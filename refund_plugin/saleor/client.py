@@ -18,6 +18,7 @@ from refund_plugin.saleor import installations
 from refund_plugin.saleor.addresses import checked
 from refund_plugin.saleor.answers import Answer, Cost, DocumentRejected, HttpAnswer, read_answer
 from refund_plugin.saleor.errors import (
+    SaleorAnswerTooLong,
     SaleorError,
     SaleorPermissionDenied,
     SaleorRateLimited,
@@ -26,7 +27,7 @@ from refund_plugin.saleor.errors import (
 )
 from refund_plugin.saleor.operations import Operation, is_same_everywhere, operation
 from refund_plugin.saleor.secrets import decrypt
-from refund_plugin.saleor.transport import NoAnswer, SaleorTransport
+from refund_plugin.saleor.transport import NoAnswer, SaleorTransport, TooLong
 from refund_plugin.saleor.versions import OLDEST, Version, check_version
 
 logger = logging.getLogger(__name__)
@@ -95,15 +96,15 @@ class ClientBase:
             return None
         if isinstance(error, SaleorRateLimited):
             return error.retry_after_seconds if error.retry_after_seconds <= LONGEST_PAUSE_SECONDS else None
-        if isinstance(error, SaleorUnreachable):
+        if isinstance(error, SaleorUnreachable) and not isinstance(error, SaleorAnswerTooLong):
             longest = min(FIRST_PAUSE_SECONDS * 2.0**attempt, LONGEST_PAUSE_SECONDS)
             return longest / 2 + self._chance() * longest / 2
         return None
 
     def _no_answer(self, asked: Operation, error: NoAnswer) -> SaleorUnreachable:
         logger.warning("Saleor %s: %s got no answer (%s)", self.installation_slug or self.api_url, asked.name, error)
-        told = f"{SaleorUnreachable.default_message} ({error})"
-        return SaleorUnreachable(asked.name, told, maybe_executed=asked.is_mutation and error.was_sent)
+        kind = SaleorAnswerTooLong if isinstance(error, TooLong) else SaleorUnreachable
+        return kind(asked.name, f"{kind.default_message} ({error})", maybe_executed=asked.is_mutation and error.was_sent)
 
 
 class SaleorClient(ClientBase):

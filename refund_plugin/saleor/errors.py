@@ -38,6 +38,13 @@ class SaleorUnreachable(SaleorError):
     default_message = _("Saleor cannot be reached at the moment.")
 
 
+class SaleorAnswerTooLong(SaleorUnreachable):
+    """More than we read; a smaller page may do."""
+
+    code = "SALEOR_ANSWER_TOO_LONG"
+    default_message = _("Saleor's answer is too long.")
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One entry of a mutation's `errors`; `field` is "" when it is about the whole, `line_ids` the order lines it is about."""

@@ -29,6 +29,10 @@ class NoAnswer(Exception):
         self.was_sent = was_sent
 
 
+class TooLong(NoAnswer):
+    """More than we read."""
+
+
 class BearerAuth(AuthBase):
     """Sends the token; as an object of its own, so that no `.netrc` takes its place. Its `repr` holds no token."""
 
@@ -47,7 +51,12 @@ class SaleorTransport(RequestsHTTPTransport):
     def __init__(self, url: str, token: str, *, timeout_seconds: float) -> None:
         super().__init__(url, auth=BearerAuth(token) if token else None, headers={"User-Agent": USER_AGENT})
         self._timeout_seconds = timeout_seconds
-        self.connect()
+        self.session = requests.Session()
+
+    def close(self) -> None:
+        """Give the connections back; a later call opens new ones."""
+        if self.session is not None:
+            self.session.close()
 
     def post(self, request: GraphQLRequest) -> HttpAnswer:
         """Send a request once.
@@ -91,7 +100,7 @@ def _read(response: requests.Response, *, ends: float, max_bytes: int) -> bytes:
     for chunk in response.iter_content(_CHUNK_BYTES):
         body += chunk
         if len(body) > max_bytes:
-            raise NoAnswer(f"the answer is longer than {max_bytes} bytes")
+            raise TooLong(f"the answer is longer than {max_bytes} bytes")
         if time.monotonic() > ends:
             raise NoAnswer("the answer took too long")
     return bytes(body)
