@@ -47,7 +47,7 @@ class SaleorStore:
             return  # an older record that names no line of Saleor: there is nothing to write on
         from refund_plugin.saleor import api
 
-        items = {
+        values = {
             "refunds.usable": str(access.usable),
             "refunds.frozen": str(access.frozen),
             "refunds.revoked": str(access.revoked),
@@ -55,7 +55,7 @@ class SaleorStore:
             "refunds.version": str(access.version),
         }
         try:
-            api.update_private_metadata(_client(access.store), id=access.store_line_id, items=items)
+            api.update_metadata(_client(access.store), object_id=access.store_line_id, values=values, private=True)
         except SaleorError as error:
             raise _unavailable(error) from error
 
@@ -77,7 +77,7 @@ class SaleorStore:
                 api.report_transaction_event(
                     client,
                     transaction_id=refund.store_payment_id,
-                    type=report,
+                    event_type=report,
                     psp_reference=str(refund.reference),
                     amount=refund.amount.decimal,
                     message=_message(refund),
