@@ -58,5 +58,15 @@ def _memory(options: Mapping[str, Any]) -> Gateway:
     return MemoryGateway(name=str(options.get("name", "default")))
 
 
+def _saleor(options: Mapping[str, Any]) -> Gateway:
+    # needs the packages of the extra "saleor", which only its users have
+    try:
+        from refund_plugin.gateways.saleor_setup import installed_gateway
+    except ImportError as error:
+        raise GatewayMisconfigured(_("A Saleor needs the packages of the extra: pip install “wagtail-refund-plugin[saleor]”.")) from error
+    return installed_gateway(**options)
+
+
 register_gateway("stripe", _stripe)
+register_gateway("saleor", _saleor)
 register_gateway("memory", _memory)

@@ -142,11 +142,13 @@ class SalePage:
 
     Attributes:
         sales: the sales themselves, where the listing tells them whole; then `source_ids` is empty.
+        expected: how many sales the whole listing has; None when the gateway does not count them.
     """
 
     source_ids: tuple[str, ...]
     cursor: str = ""
     sales: tuple[Sale | UnreadableSale, ...] = ()
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

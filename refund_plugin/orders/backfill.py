@@ -19,7 +19,7 @@ from refund_plugin.gateways.sales import Sale, SaleKind, SalePage, UnreadableSal
 from refund_plugin.gateways.services import gateway_for
 from refund_plugin.orders.data import Recorded
 from refund_plugin.orders.models import SalesBackfill
-from refund_plugin.orders.sales import record_sale
+from refund_plugin.orders.sales import record_new_sales, record_sale
 from refund_plugin.stores.models import Store
 
 WAITS_SECONDS: tuple[float, ...] = (1, 5, 15, 30)  # before a call is tried again that got no answer
@@ -101,6 +101,7 @@ class SalesReader:
         self._waits = WAITS_SECONDS if waits is None else waits
         self._gateway: Gateway = gateway_for(account)
         self.report = BackfillReport()
+        self.expected: int | None = None  # how many sales there are, where the gateway counts them
 
     @property
     def goes_on(self) -> bool:
@@ -137,9 +138,13 @@ class SalesReader:
         """
         self._keep_place(place)
         page = self._page(place)
-        sales = (_told(sale) for sale in page.sales) if page.sales else self._sales(page.source_ids, place.kind)
-        for sale in sales:
-            self._record(sale)
+        new: frozenset[str] = frozenset()
+        if page.sales and not self._dry_run:
+            whole = [sale for sale in page.sales if isinstance(sale, Sale)]
+            new = record_new_sales(store=self._store, account=self._account, sales=whole, now=self._now)
+        self.expected = page.expected
+        for sale in (_told(sale) for sale in page.sales) if page.sales else self._sales(page.source_ids, place.kind):
+            self._record(sale, is_new=sale is not None and sale.source_id in new)
         if page.cursor:
             return replace(place, cursor=page.cursor)
         kinds = self._gateway.sale_kinds
@@ -201,7 +206,7 @@ class SalesReader:
 
         return list(pool.map(read, source_ids, delays))
 
-    def _record(self, sale: Sale | LeftOut | None) -> None:
+    def _record(self, sale: Sale | LeftOut | None, *, is_new: bool) -> None:
         report = self.report
         if sale is None:
             report.ignored += 1
@@ -211,7 +216,7 @@ class SalesReader:
         else:
             report.reached = sale.purchased_at
             try:
-                outcome = self._keep(sale)
+                outcome = Recorded.CREATED if is_new else self._keep(sale)
             except RefundPluginError as error:
                 report.rejected += 1
                 where = f"{error.field}: " if error.field else ""

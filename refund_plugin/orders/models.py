@@ -14,7 +14,8 @@ from refund_plugin.guards import AppendOnly
 from refund_plugin.money import Money
 from refund_plugin.stores.models import Store
 
-SALEOR_ORDER = "saleor_order"  # in a purchase's metadata: the order's id at the Saleor that it was made from
+# in metadata: the ids that what was bought at a Saleor has there
+SALEOR_ORDER, SALEOR_LINE, SALEOR_TRANSACTION, SALEOR_CUSTOMER = "saleor_order", "saleor_line", "saleor_transaction", "saleor_customer"
 
 
 class BuyerKind(models.TextChoices):

@@ -16,7 +16,7 @@ def test_stripe_is_built_from_an_accounts_settings() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(GatewayMisconfigured, match=r"paypall.*memory, stripe"):
+    with pytest.raises(GatewayMisconfigured, match=r"paypall.*memory, saleor, stripe"):
         build_gateway("paypall", {})
 
 
