@@ -157,3 +157,37 @@ def test_an_editor_writes_a_policy_from_nothing_and_announces_the_next_version(a
     expect(main).to_contain_text("The window went from 7 to 30 days.")
     check_in_every_window(page)
     picture(page, "policy-history")
+
+
+def test_an_editor_writes_the_words_of_the_checkout_and_sees_the_block_before_customers_do(admin: Page, world: World, picture: Picture):
+    page = admin
+    listing, listed = f"{world.url}/admin/snippets/cms_pages/consentwording/", "Checkout, digital content"
+    page.goto(f"{listing}add/")
+    page.locator("[name=introduction]").fill("You may withdraw within 14 days. If you want to begin now, tell us so.")
+    page.locator("[name=agreement]").fill("I ask that my book is here at once.")
+    page.locator("[name=acknowledgement]").fill("I know that I lose my right to withdraw when I begin to read.")
+    page.get_by_role("button", name="Save draft").click()
+    page.wait_for_url("**/edit/**")
+    edit = page.url
+
+    page.get_by_role("button", name="Toggle preview").click()
+    preview = page.frame_locator("#w-preview-iframe, iframe[data-w-preview-target=iframe]").first
+    expect(preview.get_by_label("I ask that my book is here at once.")).not_to_be_checked(timeout=20_000)
+    for size in (WIDE_ADMIN, NARROW):
+        page.set_viewport_size(size)
+        picture(page, f"wording-editor-{size['width']}")
+    page.set_viewport_size(WIDE_ADMIN)
+
+    publish(page)
+    page.wait_for_url(re.compile(r"/consentwording/$"))
+    expect(page.get_by_role("link", name=listed, exact=True)).to_be_visible()
+    check_accessible(page)
+    picture(page, "wording-list")
+
+    # the preview on a page of its own, as a checkout has it
+    page.goto(edit)
+    expect(page.locator("[name=agreement]")).to_have_value("I ask that my book is here at once.")
+    page.goto(edit.replace("/edit/", "/preview/"))
+    expect(page.get_by_label("I know that I lose my right to withdraw when I begin to read.")).to_be_visible()
+    check_in_every_window(page)
+    picture(page, "wording-preview")
