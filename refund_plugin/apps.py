@@ -17,12 +17,14 @@ class RefundPluginConfig(AppConfig):
         from refund_plugin import checks  # noqa: F401  (registers itself)
         from refund_plugin.messaging import subscribers
         from refund_plugin.refunds import followers, tasks  # noqa: F401  (Celery tasks)
+        from refund_plugin.saleor_app import duties as saleor_duties
         from refund_plugin.webhooks import facts, sales
 
         subscribers.register()
         followers.register()
         facts.register()
         sales.register()
+        saleor_duties.register()
         pre_migrate.connect(_look, sender=self, dispatch_uid="refund_plugin.look")
         post_migrate.connect(_seed, sender=self, dispatch_uid="refund_plugin.seed")
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from refund_plugin.conf import settings
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.orders.taking_over import start_backfill
+from refund_plugin.saleor.api import read_app
 from refund_plugin.saleor.client import SaleorClient
+from refund_plugin.saleor.data import AppData
 from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied, SaleorTokenInvalid, SaleorVersionUnsupported
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import allowed_options, is_secure, normalised, slug_for
@@ -34,40 +39,11 @@ class InstallationRefused(RefundPluginError):
     """The App is not installed; Saleor shows the message to whoever pressed the button there."""
 
     code = "INSTALLATION_REFUSED"
-    default_message = _("The refund App cannot be installed here.")
+    default_message = gettext_lazy("The refund App cannot be installed here.")
 
     def __init__(self, code: str, message: object) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class AppData:
-    """What a Saleor says of our App; `version` is the Saleor's."""
-
-    id: str
-    identifier: str
-    version: str
-    permissions: tuple[str, ...]
-
-
-def read_app(client: SaleorClient) -> AppData:
-    """Ask who we are there.
-
-    Raises:
-        SaleorTokenInvalid: nobody.
-        SaleorError: no usable answer.
-    """
-    told = client.execute("AppRead")
-    app = told["app"]
-    if app is None:
-        raise SaleorTokenInvalid("AppRead")
-    return AppData(
-        id=app["id"],
-        identifier=app["identifier"] or "",
-        version=told["shop"]["version"],
-        permissions=tuple(entry["code"] for entry in app["permissions"] or ()),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +107,14 @@ def _unknown_token() -> InstallationRefused:
 def record_installation(*, proven: Proven, now: datetime) -> SaleorInstallation:
     """Keep the token, encrypted, with the store and the account of that Saleor; a repeated one replaces what was kept.
 
+    Workers then read the orders that are there already.
+
     The first installation makes the rows, and two at once make them once. Its slug never changes, because purchases hang on it.
 
     Raises:
         InstallationRefused: the slug belongs to another store, account or Saleor.
     """
-    kept = {
+    kept: dict[str, Any] = {
         "app_id": proven.app.id,
         "token_encrypted": encrypt(proven.token),
         "version": proven.app.version[:40],
@@ -152,22 +130,24 @@ def record_installation(*, proven: Proven, now: datetime) -> SaleorInstallation:
             installation, _made = SaleorInstallation.objects.update_or_create(
                 api_url=proven.api_url, defaults=kept, create_defaults={**kept, "slug": slug_for(proven.api_url)}
             )
-            _own_rows(installation)
+            account = _own_rows(installation, name=proven.app.shop_name)
     except IntegrityError as error:
         raise _taken(slug_for(proven.api_url)) from error
+    start_backfill(account=account, now=now)
     logger.info("the App is installed in %s, Saleor %s", proven.api_url, proven.app.version)
     return installation
 
 
-def _own_rows(installation: SaleorInstallation) -> None:
-    name = urlsplit(installation.api_url).hostname or installation.slug
+def _own_rows(installation: SaleorInstallation, *, name: str) -> GatewayAccount:
+    called = name[:200] or urlsplit(installation.api_url).hostname or installation.slug
     store, _made = Store.objects.get_or_create(
-        slug=installation.slug, defaults={"name": name, "adapter": KIND, "timezone": settings().zone}
+        slug=installation.slug, defaults={"name": called, "adapter": KIND, "timezone": settings().zone}
     )
     account, _made = GatewayAccount.objects.get_or_create(slug=installation.slug, defaults={"kind": KIND, "livemode": True})
     if store.adapter != KIND or account.kind != KIND:
         raise _taken(installation.slug)
     GatewayAccount.objects.filter(pk=account.pk).update(on_hold=False, hold_reason="")
+    return account
 
 
 def _taken(slug: str) -> InstallationRefused:

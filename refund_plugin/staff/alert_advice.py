@@ -36,6 +36,7 @@ ADVICE: Mapping[str, Any] = {
     ),
     "reimburse_overdue": _("Pay it today: the law’s term is over. If the payment provider cannot, pay by hand."),
     "reimburse_soon": _("See why it waits, and decide or pay it before the term ends."),
+    "saleor_refuses": _("Nothing is sent over this account meanwhile. Do what it says; within ten minutes all goes on by itself."),
     "selftest_failed": _("The step that failed says what is broken. Run it again under Money truth once that is mended."),
     "store_books_stuck": _("Only the store’s own books lag behind, not the money. Read what it says, then compare the order there."),
     "subscription_not_ended": _("End the subscription in the payment provider’s dashboard; then the refund goes out by itself."),

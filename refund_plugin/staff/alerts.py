@@ -62,6 +62,7 @@ KINDS: Mapping[str, Any] = {
     "refund_returned": gettext_lazy("The money came back"),
     "reimburse_overdue": gettext_lazy("Later than the law allows"),
     "reimburse_soon": gettext_lazy("Due by law soon"),
+    "saleor_refuses": gettext_lazy("Saleor refuses the App"),
     "selftest_failed": gettext_lazy("The self-test failed"),
     "store_books_stuck": gettext_lazy("The store does not show a refund"),
     "subscription_not_ended": gettext_lazy("A subscription was not ended"),

@@ -15,11 +15,11 @@ from jwt.algorithms import RSAAlgorithm
 
 from refund_plugin.clock import now
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.saleor.data import AppData
 from refund_plugin.saleor.errors import SaleorTokenInvalid
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.secrets import encrypt
 from refund_plugin.saleor_app import install as handshake_services
-from refund_plugin.saleor_app.install import AppData
 from refund_plugin.saleor_app.manifest import APP_ID, PERMISSIONS
 from refund_plugin.stores.models import Store
 from tests.factories import MEMORY
@@ -27,6 +27,15 @@ from tests.factories import MEMORY
 API = "https://shop.example/graphql/"
 OTHER_API = "https://other.example/graphql/"
 APP = "QXBwOjE="
+WELL = AppData(
+    id=APP,
+    identifier=APP_ID,
+    name="Refunds",
+    is_active=True,
+    permissions=tuple(PERMISSIONS),
+    version="3.23.28",
+    shop_name="Paper Heron",
+)
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -106,7 +115,7 @@ class CallBack:
 def call_back(monkeypatch: pytest.MonkeyPatch) -> CallBack:
     """Saleors that know the token `new-token` as our App's."""
     answering = CallBack()
-    answering.answers["new-token"] = AppData(id=APP, identifier=APP_ID, version="3.23.28", permissions=tuple(PERMISSIONS))
+    answering.answers["new-token"] = WELL
     monkeypatch.setattr(
         handshake_services, "SaleorClient", lambda api_url, token, timeout_seconds: SimpleNamespace(api_url=api_url, token=token)
     )

@@ -11,6 +11,7 @@ import pytest
 from django.db import connections
 
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.orders.models import SalesBackfill
 from refund_plugin.saleor.errors import SaleorPermissionDenied, SaleorTokenInvalid, SaleorUnreachable
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.secrets import decrypt
@@ -36,8 +37,14 @@ def test_a_token_that_the_saleor_confirms_installs_the_app_with_its_store_and_ac
     assert (row.slug, row.api_url, row.app_id, row.version, row.is_active) == ("shop-example", API, APP, "3.23.28", True)
     assert row.permissions == ["HANDLE_PAYMENTS", "MANAGE_ORDERS"]
     store, account = Store.objects.get(slug="shop-example"), GatewayAccount.objects.get(slug="shop-example")
-    assert (store.name, store.adapter, store.timezone) == ("shop.example", "saleor", "Europe/Berlin")
+    assert (store.name, store.adapter, store.timezone) == ("Paper Heron", "saleor", "Europe/Berlin")
     assert (account.kind, account.livemode, account.on_hold) == ("saleor", True, False)
+
+
+def test_the_orders_that_are_there_already_are_read_by_workers(call_back, register):
+    register()
+    backfill = SalesBackfill.objects.get()
+    assert (backfill.account.slug, backfill.is_automatic, backfill.finished_at) == ("shop-example", True, None)
 
 
 def test_the_token_is_kept_encrypted_and_is_in_no_log_and_no_answer(call_back, register, caplog):

@@ -1,0 +1,23 @@
+"""Hands the App's periodic work to the sweep; imports nothing of the extra `saleor` before a Saleor is named in the settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from refund_plugin.conf import settings
+from refund_plugin.duties import register_duty
+
+LOOK_SECONDS = 600
+
+
+def register() -> None:
+    """Register the duty; called from `AppConfig.ready()`."""
+    register_duty("look_after_saleor", _look_after, every_seconds=LOOK_SECONDS)
+
+
+def _look_after(now: datetime) -> int:
+    if not settings().saleor:
+        return 0
+    from refund_plugin.saleor_app.upkeep import look_after_installations
+
+    return look_after_installations(now)
