@@ -12,8 +12,13 @@ from graphql import (
     GraphQLError,
     NonNullTypeNode,
     OperationDefinitionNode,
+    OperationType,
+    TypeInfo,
+    TypeInfoVisitor,
+    VariableNode,
     Visitor,
     execute,
+    get_named_type,
     parse,
     print_ast,
     validate,
@@ -27,6 +32,9 @@ from tests.saleor.standin.permissions import Caller
 from tests.saleor.standin.refusals import Refusal
 from tests.saleor.standin.resolvers import Context, resolve, resolve_type
 from tests.saleor.standin.schema import schema_of
+
+FREE = ("Money", "TaxedMoney", "PageInfo", "MetadataItem")
+MOST_MUTATIONS = 4  # of one operation
 
 MUTATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "orderGrantRefundCreate": money.grant_refund,
@@ -85,7 +93,7 @@ def read_document(query: str, version: str) -> DocumentNode:
         document = parse(query)
     except GraphQLError as error:
         raise Invalid([error]) from error
-    errors = list(validate(schema_of(version), document)) or _required_with_default(document)
+    errors = list(validate(schema_of(version), document)) or _required_with_default(document) or _too_many(document)
     if errors:
         raise Invalid(errors)
     return document
@@ -103,11 +111,21 @@ def _required_with_default(document: DocumentNode) -> list[GraphQLError]:
     return found
 
 
-class _Cost(Visitor):
-    """Counts every field that has fields of its own once for each row that the pages around it may hold."""
+def _too_many(document: DocumentNode) -> list[GraphQLError]:
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode) and node.operation is OperationType.MUTATION:
+            count = len(node.selection_set.selections)
+            if count > MOST_MUTATIONS:
+                return [GraphQLError(f"The operation has {count} mutations; at most {MOST_MUTATIONS} are allowed.")]
+    return []
 
-    def __init__(self, variables: dict[str, Any]) -> None:
+
+class _Cost(Visitor):
+    """Counts what Saleor's map of costs counts: objects, once for each row that the pages around them may hold."""
+
+    def __init__(self, types: TypeInfo, variables: dict[str, Any]) -> None:
         super().__init__()
+        self.types = types
         self.variables = variables
         self.factors = [1]
         self.total = 0
@@ -117,20 +135,23 @@ class _Cost(Visitor):
         for argument in node.arguments or ():
             if argument.name.value in ("first", "last"):
                 value = argument.value
-                given = self.variables.get(value.name.value) if hasattr(value, "name") else getattr(value, "value", 1)
+                given = self.variables.get(value.name.value) if isinstance(value, VariableNode) else getattr(value, "value", 1)
                 size = int(given or 1)
         self.factors.append(self.factors[-1] * size)
-        if node.selection_set:
+        parent = self.types.get_parent_type()
+        answer = str(get_named_type(self.types.get_type()))
+        if node.selection_set and answer not in FREE and not answer.endswith("Edge") and not str(parent).endswith("Edge"):
             self.total += self.factors[-1]
 
     def leave_field(self, *_: Any) -> None:
         self.factors.pop()
 
 
-def cost_of(document: DocumentNode, variables: dict[str, Any]) -> int:
+def cost_of(document: DocumentNode, variables: dict[str, Any], version: str) -> int:
     """Estimate what an operation costs, in Saleor's way: rows multiply, simple fields are free."""
-    visitor = _Cost(variables)
-    visit(document, visitor)
+    types = TypeInfo(schema_of(version))
+    visitor = _Cost(types, variables)
+    visit(document, TypeInfoVisitor(types, visitor))
     return visitor.total
 
 
@@ -143,7 +164,7 @@ def answer_operation(payload: dict[str, Any], *, context: Context, maximum_cost:
     variables = payload.get("variables") or {}
     try:
         document = read_document(str(payload.get("query") or ""), context.version)
-        cost = cost_of(document, variables)
+        cost = cost_of(document, variables, context.version)
         costs = {"requestedQueryCost": cost, "maximumAvailable": maximum_cost}
         if cost > maximum_cost:
             words = f"The query exceeds the maximum cost of {maximum_cost}. Actual cost is {cost}"

@@ -9,8 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from graphql import GraphQLError, GraphQLScalarType, GraphQLSchema, ValueNode, build_schema, value_from_ast_untyped
+from graphql import (
+    FloatValueNode,
+    GraphQLError,
+    GraphQLScalarType,
+    GraphQLSchema,
+    IntValueNode,
+    ValueNode,
+    build_schema,
+    print_ast,
+    value_from_ast_untyped,
+)
 
+DECIMALS = ("Decimal", "PositiveDecimal")
 FOLDER = Path(__file__).parent / "sdl"
 VERSIONS = {"3.22": "3.22.67", "3.23": "3.23.28"}  # what the API calls itself
 
@@ -28,7 +39,7 @@ def schema_of(version: str) -> GraphQLSchema:
         _teach(schema.type_map[name], parse)
     for name in ("DateTime", "Date"):
         _serialize(schema.type_map[name], lambda value: value if isinstance(value, str) else value.isoformat())
-    for name in ("PositiveDecimal", "Decimal"):
+    for name in DECIMALS:
         _serialize(schema.type_map[name], float)
     _serialize(schema.type_map["UUID"], str)
     return schema
@@ -73,15 +84,22 @@ PARSERS = {
 
 
 def _teach(scalar: Any, parse: Any) -> None:
-    assert isinstance(scalar, GraphQLScalarType)
-
     def parse_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+        if scalar.name in DECIMALS and not isinstance(node, (FloatValueNode, IntValueNode)):
+            raise GraphQLError(f"{scalar.name} cannot represent value: {print_ast(node)}")
         return parse(value_from_ast_untyped(node, variables))
 
-    scalar.parse_value = parse  # type: ignore[method-assign]
-    scalar.parse_literal = parse_literal  # type: ignore[method-assign]
+    _set(scalar, parse, "parse_value", "coerce_input_value")
+    _set(scalar, parse_literal, "parse_literal", "coerce_input_literal")
 
 
 def _serialize(scalar: Any, serialize: Any) -> None:
+    _set(scalar, serialize, "serialize", "coerce_output_value")
+
+
+def _set(scalar: Any, function: Any, *names: str) -> None:
+    """Set a scalar's function under the name of each release of graphql-core; releases before 3.3 do not know the second."""
     assert isinstance(scalar, GraphQLScalarType)
-    scalar.serialize = serialize  # type: ignore[method-assign]
+    for name in names:
+        if hasattr(scalar, name):
+            setattr(scalar, name, function)
