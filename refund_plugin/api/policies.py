@@ -21,7 +21,7 @@ from refund_plugin.content import policy_pages
 from refund_plugin.errors import InvalidInput, RefundPluginError
 from refund_plugin.localize import Formatter, formatter_for
 from refund_plugin.money import EXPONENTS
-from refund_plugin.policies.products import Product, ProductPolicy, about_product
+from refund_plugin.policies.products import Product, ProductPolicy, about_product, beside_the_law
 from refund_plugin.policies.queries import load_version_in, shown_policy, version_in_force
 from refund_plugin.policies.structured import as_json_ld, merchant_return_policy
 from refund_plugin.rules import Clause, describe_clause
@@ -118,6 +118,13 @@ class RefundProductPolicy:
     def badge(self) -> str:
         """The clause's own words."""
         return self.told.badge
+
+    @strawberry_django.field(
+        description="Show it beside a badge that refuses: no policy takes away what the law gives. Empty where there is nothing to add."
+    )
+    def beside_badge(self) -> str:
+        """In the reader's language."""
+        return beside_the_law(self.told, self.product, self.language)
 
     @strawberry_django.field(description="How to colour the badge: `yes`, `part`, `no` or `wait` (a person decides).")
     def tag(self) -> str:

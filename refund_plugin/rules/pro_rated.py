@@ -90,14 +90,32 @@ class ProRated(ApprovingClause):
         return " ".join(parts) + self.reviewed(language)
 
     def bullet(self, language: Language) -> str:
+        if self._keeps_something:
+            return language.gettext("Part of your money back for what you have not used.")
         return language.gettext("Your money back for what you have not used.")
 
     def badge(self, language: Language) -> str:
+        if self._keeps_something:  # how much stands beside it, in the summary
+            return self._partial_badge(language)
         if self.window_days is None:
             return language.gettext("Money back for what you have not used")
         text = language.ngettext(
             "Money back for what you have not used, for %(days)d day",
             "Money back for what you have not used, for %(days)d days",
+            self.window_days,
+        )
+        return text % {"days": self.window_days}
+
+    @property
+    def _keeps_something(self) -> bool:
+        return self.percent < 100 or self.fee_percent > 0 or self.fee_minor > 0
+
+    def _partial_badge(self, language: Language) -> str:
+        if self.window_days is None:
+            return language.gettext("Part of your money back for what you have not used")
+        text = language.ngettext(
+            "Part of your money back for what you have not used, for %(days)d day",
+            "Part of your money back for what you have not used, for %(days)d days",
             self.window_days,
         )
         return text % {"days": self.window_days}

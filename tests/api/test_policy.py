@@ -42,8 +42,10 @@ def test_a_product_is_told_what_is_about_it_and_nothing_else(send, policy):
     assert told["badge"].endswith(told["refusalReason"])
     assert (told["tag"], told["url"]) == ("no", "/policy/")
     assert [clause["anchor"] for clause in told["clauses"]] == ["final-sale"]
+    assert told["besideBadge"] == "Except where the law gives you more."
     told = about(send)
     assert told["refusalReason"] is None
+    assert told["besideBadge"] == ""
     assert "final-sale" not in [clause["anchor"] for clause in told["clauses"]]
 
 

@@ -299,6 +299,12 @@ def test_titles_with_percent_signs_and_braces_stay_as_they_are():
             "Pay for what you use",
             "You get back the price of every unit you have not used. Of that, 90% is paid back. A fee of 5% is kept. "
             "Ask within 60 days of buying.",
+            "Part of your money back for what you have not used.",
+        ),
+        (
+            ProRated(anchor="c", by="day"),
+            "Pay for what you use",
+            "You get back the price of every day that is left.",
             "Your money back for what you have not used.",
         ),
         (
