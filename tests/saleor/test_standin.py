@@ -498,6 +498,52 @@ class TestTraps:
         shop.report_as(app, ours, "REFUND_SUCCESS", "r", Decimal(30))
         assert grant.status == "PENDING"
 
+    def test_8_two_requests_in_the_same_moment_show_the_same_event_first(
+        self, shop: Standin, order: Order, ours: TransactionItem, mine: ScriptedApp
+    ) -> None:
+        app = ours.app
+        assert app is not None
+        app.webhooks[0].query = "subscription { event { ... on TransactionRefundRequested { transaction { events { idempotencyKey } } } } }"
+        grants = [shop.grant(order, ours, "20.00") for _ in range(2)]
+        shop.send_refunds_together(grants)
+        shop.work()
+        first, second = (json.loads(body)["transaction"]["events"][0]["idempotencyKey"] for body in refunds(mine))
+        assert first == second
+
+    def test_8_one_grant_pressed_twice_in_the_same_moment_is_asked_for_twice(self, shop: Standin, order: Order) -> None:
+        theirs = shop.pay(order)
+        grant = shop.grant(order, theirs, "30.00")
+        shop.send_refunds_together([grant, grant])
+        shop.work()
+        assert shop.other.paid_for(theirs.id) == 60
+
+    def test_9_a_second_refusal_without_a_reference_is_swallowed_and_the_grant_stays_pending_for_ever(
+        self, shop: Standin, order: Order, ours: TransactionItem, mine: ScriptedApp
+    ) -> None:
+        grants = [shop.grant(order, ours, "10.00") for _ in range(2)]
+        for grant in grants:
+            mine.says({"result": "REFUND_FAILURE"})
+            shop.send_refund(grant)
+            shop.work()
+        assert [grant.status for grant in grants] == ["FAILURE", "PENDING"]
+        with pytest.raises(Refusal, match="in progress"):
+            shop.send_refund(grants[1])
+
+    def test_9_an_answer_with_a_success_that_is_known_already_leaves_the_grant_pending(
+        self, shop: Standin, app: App, order: Order, ours: TransactionItem, mine: ScriptedApp
+    ) -> None:
+        grant = shop.grant(order, ours, "10.00")
+        mine.says(NoAnswer)
+        shop.send_refund(grant)
+        shop.work()
+        shop.report_as(app, ours, "REFUND_SUCCESS", "r", Decimal(10))
+        assert (grant.status, ours.refunded) == ("FAILURE", 10)
+        shop.work()  # the order's own events first
+        mine.says({"pspReference": "r", "result": "REFUND_SUCCESS"})
+        shop.send_refund(grant)
+        shop.work()
+        assert (grant.status, ours.refunded) == ("PENDING", 10)
+
     def test_an_answer_that_is_no_object_leaves_the_request_pending(
         self, shop: Standin, order: Order, ours: TransactionItem, mine: ScriptedApp
     ) -> None:
@@ -562,6 +608,29 @@ class TestMoney:
         assert amount.value.error["code"] == "AMOUNT_GREATER_THAN_AVAILABLE"
         assert lines.value.error["lines"][0]["code"] == "QUANTITY_GREATER_THAN_AVAILABLE"
         assert order.granted_refunds == []
+
+    def test_a_grant_makes_the_order_overcharged_until_it_is_paid(self, shop: Standin, order: Order) -> None:
+        theirs = shop.pay(order)
+        grant = shop.grant(order, theirs, "20.00")
+        assert order.charge_status == "OVERCHARGED"
+        shop.send_refund(grant)
+        shop.work()
+        assert order.charge_status == "FULL"
+
+    def test_a_grant_of_less_than_nothing_is_taken(self, shop: Standin, order: Order, ours: TransactionItem) -> None:
+        assert shop.grant(order, ours, "-5").status == "NONE"
+
+    def test_a_failure_is_overtaken_by_a_later_success_of_the_same_reference(
+        self, shop: Standin, app: App, order: Order, ours: TransactionItem, mine: ScriptedApp
+    ) -> None:
+        grant = shop.grant(order, ours, "20.00")
+        mine.says({"pspReference": "r"})
+        shop.send_refund(grant)
+        shop.work()
+        shop.report_as(app, ours, "REFUND_FAILURE", "r", Decimal(20))
+        assert (grant.status, ours.refunded) == ("FAILURE", 0)
+        shop.report_as(app, ours, "REFUND_SUCCESS", "r", Decimal(20))
+        assert (grant.status, ours.refunded) == ("SUCCESS", 20)
 
     def test_a_grant_of_nothing_asks_for_everything(self, shop: Standin, order: Order, ours: TransactionItem, mine: ScriptedApp) -> None:
         shop.send_refund(shop.grant(order, ours, "0"))

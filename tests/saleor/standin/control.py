@@ -381,6 +381,21 @@ class Standin:
         """Press "send refund" on a granted refund; raises Refusal. The owner is asked by `work()`."""
         self._act(money.request_granted, user, granted_refund_id=grant.id)
 
+    def send_refunds_together(self, grants: list[OrderGrantedRefund], *, user: User | None = None) -> None:
+        """Press "send refund" on several grants, or twice on one, in the same moment.
+
+        Every press is checked against what was there before all of them, and every payload is made when all requests exist, so each
+        shows the newest request first, whichever grant it is for.
+        """
+        before = {id(grant): grant.status for grant in grants}
+        with self.world.lock:
+            context = self._context(Caller(user=user))
+            for grant in grants:
+                grant.status = before[id(grant)]
+                money.request_granted(None, context, granted_refund_id=grant.id)
+            self._ask(context.requests)
+        self._announce(context.happened)
+
     def refund_at_once(
         self, transaction: TransactionItem, amount: Decimal | str | None = None, *, user: User | None = None
     ) -> TransactionEvent:

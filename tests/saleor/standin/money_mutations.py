@@ -324,6 +324,7 @@ def _set_metadata(context: Context, transaction: TransactionItem, public: Any, p
         context.happened.append(("TRANSACTION_ITEM_METADATA_UPDATED", transaction))
 
 
+ADJUSTED = "Manual adjustment of the transaction."
 AMOUNTS = (("amountCharged", "CHARGE_SUCCESS"), ("amountAuthorized", "AUTHORIZATION_SUCCESS"), ("amountRefunded", "REFUND_SUCCESS"))
 
 
@@ -355,7 +356,7 @@ def create_transaction(
         if money := transaction.get(field):
             if money["currency"] != order.currency:
                 raise Refusal("transaction", "Currency needs to be the same as for order.", "INCORRECT_CURRENCY")
-            add_event(world, item, type_name, money["amount"], include_in_calculations=True)
+            add_event(world, item, type_name, money["amount"], include_in_calculations=True, message=ADJUSTED)
     context.happened += [(name, order) for name in settle(world, item)]
     return {"transaction": item}
 
@@ -381,6 +382,6 @@ def update_transaction(
     _set_metadata(context, item, values.get("metadata"), values.get("privateMetadata"))
     for (field, type_name), attribute in zip(AMOUNTS, ("charged", "authorized", "refunded"), strict=True):
         if (money := values.get(field)) and (difference := money["amount"] - getattr(item, attribute)):
-            add_event(context.world, item, type_name, difference, include_in_calculations=True)
+            add_event(context.world, item, type_name, difference, include_in_calculations=True, message=ADJUSTED)
     context.happened += [(name, item.order) for name in settle(context.world, item)]
     return {"transaction": item}

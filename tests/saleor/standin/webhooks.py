@@ -281,7 +281,7 @@ def _parse(data: Any, request: TransactionEvent) -> tuple[dict[str, Any] | None,
     if result not in (None, f"{action}_SUCCESS", f"{action}_FAILURE"):
         return None, f"Missing or invalid value for `result`: {result}. Possible values: {action}_SUCCESS, {action}_FAILURE."
     if not isinstance(reference, str) and not (reference is None and result == f"{action}_FAILURE"):
-        return None, "Incorrect value for field: pspReference in response of transaction action webhook."
+        return None, f"Missing value for field: pspReference. Input: {data}."
     actions = data.get("actions")
     if actions is not None and not isinstance(actions, list):
         return None, "Incorrect value for field: actions in response of transaction action webhook."
