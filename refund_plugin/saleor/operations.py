@@ -42,12 +42,14 @@ def names() -> list[str]:
     return sorted(name for name in _files() if not _FRAGMENTS.match(name))
 
 
+@lru_cache(maxsize=64)
 def since(name: str) -> Version:
     """Return the oldest version of Saleor that understands an operation."""
     found = _SINCE.search(documents.document(f"{SECTION}/{name}"))
     return Version(int(found[1]), int(found[2])) if found else OLDEST
 
 
+@lru_cache(maxsize=64)
 def is_same_everywhere(name: str) -> bool:
     """Return whether an operation is sent to every version alike, so that it needs no knowledge of the version."""
     return since(name) == OLDEST and not (_needed(name, OLDEST) & _that_differ())
@@ -86,7 +88,8 @@ def _spreads(node: Node) -> set[str]:
     return visitor.names
 
 
-def _needed(name: str, version: Version) -> set[str]:
+@lru_cache(maxsize=256)
+def _needed(name: str, version: Version) -> frozenset[str]:
     known = _fragments(version)
     needed: set[str] = set()
     waiting = _spreads(gql(documents.document(f"{SECTION}/{name}")).document)
@@ -94,7 +97,7 @@ def _needed(name: str, version: Version) -> set[str]:
         fragment = waiting.pop()
         needed.add(fragment)
         waiting |= _spreads(known[fragment]) - needed
-    return needed
+    return frozenset(needed)
 
 
 @lru_cache(maxsize=16)
