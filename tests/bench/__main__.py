@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # in the order of the table; the second group works in databases of its own, with worker processes, a broker and a sandbox
 SITE_PARTS = ("engine", "request", "page", "replay", "journey")
-MONEY_PARTS = ("limit", "speed", "claim", "webhook", "size")
+MONEY_PARTS = ("limit", "speed", "claim", "webhook", "saleor", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,14 @@ def _measure_money(parts: Sequence[str], numbers: Numbers) -> None:
 
 
 def _measures(world: World, numbers: Numbers) -> dict[str, Callable[[], list[figures.Row]]]:
-    from tests.bench import flat, money, webhooks
+    from tests.bench import flat, money, saleor, webhooks
 
     return {
         "limit": lambda: money.at_the_limit(world, numbers.at_the_limit),
         "speed": lambda: money.without_limit(world, numbers.without_limit),
         "claim": lambda: money.claims(world, numbers.claims),
         "webhook": lambda: webhooks.acknowledged(world, numbers.webhooks),
+        "saleor": lambda: saleor.answered(world, numbers.webhooks),
         "size": lambda: flat.cost(world, numbers.few, numbers.many, batch=numbers.batch, batches=numbers.batches),
     }
 

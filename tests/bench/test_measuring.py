@@ -75,6 +75,7 @@ def money() -> dict[str, str]:
         "by Stripe's SDK",
         "Refunds claimed 50 at a time",
         "Webhook acknowledged",
+        "TRANSACTION_REFUND_REQUESTED to answer",
         "Cost of a refund with 40 in the table, against 20",
     ],
 )
@@ -109,3 +110,4 @@ def test_the_page_that_is_measured_is_served_with_the_footer_and_without(db: Non
 def test_workers_keep_to_the_limit_and_webhooks_ask_the_gateway_nothing(money: dict[str, str]) -> None:
     assert money["answered 429"].endswith("0.00 %  met")
     assert money["calls to the gateway"].endswith("0  met")
+    assert money["refunds asked for at the gateway before the answer"].endswith("0  met")

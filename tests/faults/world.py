@@ -190,6 +190,7 @@ class Scene:
         self._own_plugin = {**settings.REFUND_PLUGIN, "GATEWAYS": {"default": account}}
         self.plugin = {**self._own_plugin, **self._plugin}
         self._stack.enter_context(override_settings(REFUND_PLUGIN=self.plugin))
+        self.web_url = f"http://127.0.0.1:{port}"
         if self._webhooks:
             self.web = self._fork("web", port=port)
 
