@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.core.paginator import Paginator
@@ -56,7 +57,7 @@ def desk(request: HttpRequest, visit: Visit) -> HttpResponse:
         "tab_label": TABS[tab][0],
         "search": search,
         "page": page,
-        "rows": [(row, Money(row.amount_minor or 0, row.currency)) for row in page.object_list],  # type: ignore[attr-defined]  # annotated
+        "rows": [_row(row) for row in page.object_list],
     }
     return show(visit, "desk", context)
 
@@ -79,6 +80,12 @@ def case(request: HttpRequest, visit: Visit) -> HttpResponse:
     except RefundPluginError as error:
         return _show(visit, _find(visit, str(found.pk)), sent=request.POST, problem=error)
     return _show(visit, _find(visit, str(found.pk)), done=done)
+
+
+def _row(row: Any) -> tuple[RefundRequest, Money, object, str]:
+    """Return a request of the queue, which annotates it, with its amount, status and tone."""
+    status, tone = (gettext_lazy("Money is stuck"), "no") if row.trouble else STATUS[row.state]
+    return row, Money(row.amount_minor or 0, row.currency), status, tone
 
 
 def seen_stamp(request: RefundRequest) -> str:

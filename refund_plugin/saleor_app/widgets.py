@@ -18,6 +18,7 @@ from refund_plugin.refunds.queries import requests_of_customer
 from refund_plugin.refunds.quote import quote_purchase
 from refund_plugin.refunds.states import RequestState
 from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.rules import Reason
 from refund_plugin.saleor_app.frame import dashboard_page, formatter_of, show
 from refund_plugin.saleor_app.people import history_of
 from refund_plugin.saleor_app.presenting import admin_url, refunds_elsewhere, request_card
@@ -65,6 +66,7 @@ def _overview(visit: Visit, purchase: Purchase, now: datetime, *, made: RefundRe
         "lines": quote_lines(quote, formatter),
         "policy_url": content.policy_pages().policy_url(quote.version) if quote.version else "",
         "cards": [(request_card(request), admin_url(request)) for request in asked],
+        "all_gone": bool(quote.lines) and all(line.verdict.reason == Reason.ALREADY_REFUNDED for line in quote.lines),
         "elsewhere": refunds_elsewhere([purchase]),
         "can_start": visit.may_send and any(can_choose(line) for line in quote.lines),
         "made": made,
