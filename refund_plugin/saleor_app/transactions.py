@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.http import HttpRequest, JsonResponse
@@ -117,8 +118,8 @@ def answer(*, installation: SaleorInstallation, body: bytes, now: datetime) -> A
     """Return the answer to a verified request.
 
     A request without a body is a repetition: whatever answered Saleor the first time (a proxy, perhaps) said that the server had
-    failed. Nobody can tell what it was for, so nothing is begun, and Saleor is told that it failed, as it would believe anyway of an
-    answer without a reference. If the first one did reach us, the refund is paid once, and told by `refunds.telling`; pressed again,
+    failed. Nobody can tell what it was for, so nothing is begun, and Saleor is told that it failed, as it would believe anyway of
+    whatever it cannot use. If the first one did reach us, the refund is paid once, and told by `refunds.telling`; pressed again,
     the button leads to that same refund.
 
     Args:
@@ -188,17 +189,22 @@ def _look_again(store: Store, payment: Payment, asked: Asked) -> Answer:
 def _told(found: StoreAnswer, asked: Asked, store: Store) -> Answer:
     """Return how a refund stands, or why there is none. The amount is left out: then it is the one that was asked for."""
     if found.refund is None:
-        return {"pspReference": str(reference_of(store=store, ask_key=asked.key)), **_failure(found.refusal)}
-    name = {"pspReference": str(found.reference)}
+        return _failure(found.refusal, reference=reference_of(store=store, ask_key=asked.key))
+    name, ours = str(found.reference), found.refund.gateway_refund_id
+    if found.refund.state in GONE and name in asked.known:
+        # Saleor has booked it without the granted refund that this request is for, and would leave that pending for ever
+        return _failure(_("This was refunded before (%(name)s), and the order shows it. Nothing more was sent.") % {"name": ours or name})
     if found.refund.state in GONE:
-        return {**name, "result": "REFUND_SUCCESS", "message": found.refund.gateway_refund_id}
+        return {"pspReference": name, "result": "REFUND_SUCCESS", "message": ours}
     if found.refund.state in OVER:
-        return {**name, **_failure(found.refund.failure_message or _("The payment provider could not send it."))}
-    return name
+        why = found.refund.failure_message or _("The payment provider could not send it.")
+        return _failure(why, reference=found.reference)
+    return {"pspReference": name}
 
 
-def _failure(message: str, *, result: str = "REFUND_FAILURE") -> Answer:
-    return {"result": result, "message": str(message)[:MAX_REFUSAL]}
+def _failure(message: str, *, result: str = "REFUND_FAILURE", reference: UUID | None = None) -> Answer:
+    """Return a refusal, with a reference of its own: Saleor takes a second one without any for the first, and forgets the request."""
+    return {"pspReference": str(reference or uuid4()), "result": result, "message": str(message)[:MAX_REFUSAL]}
 
 
 def _payment_of(installation: SaleorInstallation, asked: Asked) -> Payment | None:

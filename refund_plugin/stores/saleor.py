@@ -9,7 +9,7 @@ was granted to "failed" if its amount differs. So what Saleor has is read first,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from refund_plugin.saleor.errors import (
     NotInstalled,
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 512  # what Saleor keeps
 ANSWER_READ_SECONDS = 2.0  # it writes our answer down as soon as it has read it
-REQUEST, SUCCESS, FAILURE, REVERSE = "REFUND_REQUEST", "REFUND_SUCCESS", "REFUND_FAILURE", "REFUND_REVERSE"
+Report = Literal["REFUND_REQUEST", "REFUND_SUCCESS", "REFUND_FAILURE", "REFUND_REVERSE"]
+REQUEST: Final = "REFUND_REQUEST"
+SUCCESS: Final = "REFUND_SUCCESS"
+FAILURE: Final = "REFUND_FAILURE"
+REVERSE: Final = "REFUND_REVERSE"
 # these need somebody: they do not pass by themselves
 _FOR_PEOPLE = (NotInstalled, SaleorPermissionDenied, SaleorRefused, SaleorTokenInvalid, SaleorVersionUnsupported, SecretUnreadable)
 
@@ -87,8 +91,8 @@ class SaleorStore:
             raise _unavailable(error) from error
 
 
-def missing_report(refund: RefundTold, events: Iterable[EventData]) -> str:
-    """Return the type of the event that Saleor lacks; "" when it knows how the refund stands.
+def missing_report(refund: RefundTold, events: Iterable[EventData]) -> Report | None:
+    """Return the type of the event that Saleor lacks; None when it knows how the refund stands.
 
     Raises:
         StoreUnavailable: Saleor is about to write down what we answered it; anything reported before would be lost on the refund that
@@ -103,26 +107,26 @@ def missing_report(refund: RefundTold, events: Iterable[EventData]) -> str:
     if REQUEST not in last and refund.answer_under_way:
         raise StoreUnavailable("Saleor has not written our answer down yet", retry_after_seconds=ANSWER_READ_SECONDS)
     if refund.stands == RefundStands.UNDER_WAY:
-        return "" if last else REQUEST
+        return None if last else REQUEST
     return _missing_success(last) if refund.stands == RefundStands.REFUNDED else _missing_failure(last)
 
 
-def _missing_success(last: dict[str, int]) -> str:
+def _missing_success(last: dict[str, int]) -> Report | None:
     if SUCCESS not in last:
         return SUCCESS
     if REVERSE in last or last.get(FAILURE, -1) > last[SUCCESS]:
         raise StoreRefused("Saleor was told that the money came back, and it has gone after all: correct the transaction there by hand")
-    return ""
+    return None
 
 
-def _missing_failure(last: dict[str, int]) -> str:
+def _missing_failure(last: dict[str, int]) -> Report | None:
     if SUCCESS in last and last.get(FAILURE, -1) < last[SUCCESS]:
-        return "" if REVERSE in last else REVERSE
+        return None if REVERSE in last else REVERSE
     if REQUEST not in last:
-        return ""  # Saleor never heard of it, or said itself that it failed
+        return None  # Saleor never heard of it, or said itself that it failed
     if last.get(FAILURE, last[REQUEST]) < last[REQUEST]:
         raise StoreRefused("Saleor shows the granted refund as pending, and it has failed once more: grant a new one there")
-    return "" if FAILURE in last else FAILURE
+    return None if FAILURE in last else FAILURE
 
 
 def _message(refund: RefundTold) -> str:
