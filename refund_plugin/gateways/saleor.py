@@ -8,6 +8,7 @@ repeated by the client; whether an earlier one was executed is read from Saleor.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -51,6 +52,8 @@ from refund_plugin.saleor import api
 from refund_plugin.saleor.client import SaleorClient
 from refund_plugin.saleor.data import GrantedRefundData
 from refund_plugin.saleor.errors import SaleorError, SaleorRefused
+
+logger = logging.getLogger(__name__)
 
 NEEDED = ("MANAGE_ORDERS", "HANDLE_PAYMENTS")
 # after so long the money is not asked for any more: somebody else may have been told by then that it never will be
@@ -234,7 +237,9 @@ class SaleorGateway(Gateway):
             return doubt(_MISSING)
         sale = saleor_orders.sale_of(order, self._rules)
         if isinstance(sale, UnreadableSale):
-            return refusal("not_a_sale", sale.reason) if sale.is_nothing else doubt("not_readable", sale.reason)
+            if not sale.is_nothing:  # reading it again would not help
+                logger.warning("the order %s of %s is left out: %s", source_id, self._rules.account, sale.reason)
+            return refusal("not_a_sale", sale.reason)
         return sale if sale.payments else GatewayAnswer(kind=AnswerKind.PENDING, code="not_paid_yet")
 
     def list_sales(self, *, kind: SaleKind, created_after: datetime | None = None, cursor: str = "") -> SalePage | GatewayAnswer:

@@ -66,8 +66,12 @@ def why_unfit(looked: Looked, command: RefundCommand) -> GatewayAnswer | None:
 def cancellation(looked: Looked) -> GatewayAnswer:
     """Return whether a payment was canceled; any other proves nothing about a call that may still be on its way."""
     transaction = looked.transaction
-    state = payment_state_of(transaction, looked.movements)
-    if not state.is_canceled:
-        return doubt(NOT_CANCELED)
-    amount = Money.from_decimal(transaction.canceled, transaction.currency)
-    return GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=canceled_id(transaction.id), amount=amount)
+    name = canceled_id(transaction.id)
+    if payment_state_of(transaction, looked.movements).is_canceled:
+        amount = Money.from_decimal(transaction.canceled, transaction.currency)
+        return GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=name, amount=amount)
+    asked = max((event for event in transaction.events if event.type.startswith("CANCEL_")), key=lambda event: event.created, default=None)
+    if asked is not None and asked.type == "CANCEL_REQUEST":
+        amount = Money.from_decimal(asked.amount, transaction.currency)
+        return GatewayAnswer(kind=AnswerKind.PENDING, gateway_refund_id=name, amount=amount)
+    return doubt(NOT_CANCELED)

@@ -25,6 +25,8 @@ from refund_plugin.saleor.data import EventData, GrantedRefundData, TransactionD
 REQUEST, SUCCESS, FAILURE, REVERSE = "REFUND_REQUEST", "REFUND_SUCCESS", "REFUND_FAILURE", "REFUND_REVERSE"
 REFUND_TYPES = frozenset({REQUEST, SUCCESS, FAILURE, REVERSE})
 CHARGE_BACK = "CHARGE_BACK"
+# what Saleor writes when the mutation itself was refused (saleor/payment/gateway.py)
+NOBODY_TO_ASK = "No app or plugin is configured to handle payment action requests."
 LONGEST_REASON = 400
 _MARK = re.compile(r"\[(?P<installation>[^\[\]]*):(?P<refund>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]")
 _STATUS = {"PENDING": AnswerKind.PENDING, "SUCCESS": AnswerKind.SUCCEEDED, "FAILURE": AnswerKind.FAILED}
@@ -53,8 +55,9 @@ class Attempt:
 
     @property
     def is_unseen(self) -> bool:
-        """Whether Saleor's totals do not have it yet: the app was asked and has not said under which reference it refunds."""
-        return self.kind == AnswerKind.PENDING and not self.events[0].psp_reference
+        """Whether Saleor's totals do not have it: the app was asked, and has not said under which reference it refunds."""
+        may_pay = self.kind in (AnswerKind.PENDING, AnswerKind.MAYBE_EXECUTED)
+        return may_pay and not any(event.psp_reference for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +101,46 @@ def attempts_of(transaction: TransactionData) -> list[Attempt]:
             group.append(event)
     read = [_told(group) for group in groups]
     sure = sum((amount for kind, amount in read if kind == AnswerKind.SUCCEEDED), Decimal(0))
-    doubtful = sum((amount for kind, amount in read if kind == AnswerKind.MAYBE_EXECUTED), Decimal(0))
-    settled = {sure + doubtful: AnswerKind.SUCCEEDED, sure: AnswerKind.FAILED}.get(transaction.refunded, AnswerKind.MAYBE_EXECUTED)
-    return [
-        Attempt(tuple(group), settled if kind == AnswerKind.MAYBE_EXECUTED else kind, amount)
-        for group, (kind, amount) in zip(groups, read, strict=True)
-    ]
+    disputed = sum((amount for kind, amount in read if kind is None), Decimal(0))
+    settled = {sure + disputed: AnswerKind.SUCCEEDED, sure: AnswerKind.FAILED}.get(transaction.refunded, AnswerKind.MAYBE_EXECUTED)
+    return [Attempt(tuple(group), settled if kind is None else kind, amount) for group, (kind, amount) in zip(groups, read, strict=True)]
 
 
 def _group_of(event: EventData, groups: Sequence[list[EventData]]) -> list[EventData] | None:
-    """Return the try that an event belongs to: by the app's reference, or for a result without one, the oldest open request."""
+    """Return the try that an event belongs to; None for the first one of another.
+
+    It is told by the app's reference. A result whose reference no request has, or without any, is about the oldest request of this
+    amount that has none: an app may report before Saleor has written down what it answered, or after Saleor gave up waiting.
+    """
     if event.psp_reference:
-        return next((group for group in groups if group[0].psp_reference == event.psp_reference), None)
+        found = next((group for group in groups if event.psp_reference in {known.psp_reference for known in group}), None)
+        if found is not None:
+            return found
     if event.type == REQUEST:
         return None
-    open_requests = (group for group in groups if len(group) == 1 and group[0].type == REQUEST and not group[0].psp_reference)
-    return next((group for group in open_requests if group[0].amount == event.amount), None)
+    waiting = (group for group in groups if group[0].type == REQUEST and not any(known.psp_reference for known in group))
+    if not event.psp_reference:
+        waiting = (group for group in waiting if len(group) == 1)
+    return next((group for group in waiting if group[0].amount == event.amount), None)
 
 
-def _told(events: Sequence[EventData]) -> tuple[AnswerKind, Decimal]:
-    """Return what one try's events prove, and its amount; MAYBE_EXECUTED where only the transaction's totals can decide."""
+def _told(events: Sequence[EventData]) -> tuple[AnswerKind | None, Decimal]:
+    """Return what one try's events prove, and its amount; None where only the transaction's totals can decide.
+
+    A failure without a reference is none of the app's: Saleor writes it when no answer came in time, and the app may have paid.
+    """
     last = {event.type: event for event in events}
     success, failure, reverse = last.get(SUCCESS), last.get(FAILURE), last.get(REVERSE)
     if success is not None and reverse is not None:
         left = success.amount - reverse.amount
         return (AnswerKind.SUCCEEDED, left) if left > 0 else (AnswerKind.FAILED, success.amount)
     if success is not None:
-        return (AnswerKind.MAYBE_EXECUTED if failure is not None else AnswerKind.SUCCEEDED), success.amount
-    if failure is not None or reverse is not None:
-        return AnswerKind.FAILED, events[0].amount
-    return AnswerKind.PENDING, events[0].amount
+        contradicted = failure is not None and bool(failure.psp_reference)
+        return (None if contradicted else AnswerKind.SUCCEEDED), success.amount
+    if failure is not None:
+        is_definite = bool(failure.psp_reference) or failure.message == NOBODY_TO_ASK
+        return (AnswerKind.FAILED if is_definite else AnswerKind.MAYBE_EXECUTED), events[0].amount
+    return (AnswerKind.FAILED if reverse is not None else AnswerKind.PENDING), events[0].amount
 
 
 def movements_of(transaction: TransactionData, grants: Sequence[GrantedRefundData]) -> list[Movement]:

@@ -66,7 +66,7 @@ def record_sale(*, store: Store, account: GatewayAccount, sale: Sale, now: datet
     """
     if not _is_paid(sale):
         return None
-    data = purchase_of(sale, account=account)
+    data = _marked_data(sale, account)
     with transaction.atomic():
         _one_by_one(store)
         purchase, recorded = _do_record(store, account, sale, data, now)
@@ -82,7 +82,7 @@ def record_new_sales(*, store: Store, account: GatewayAccount, sales: Sequence[S
     Returns:
         The `source_id` of what was recorded; none at all when one of them cannot be, which `record_sale` then tells of.
     """
-    paid = [(sale, purchase_of(sale, account=account)) for sale in sales if _is_paid(sale)]
+    paid = [(sale, _marked_data(sale, account)) for sale in sales if _is_paid(sale)]
     with transaction.atomic():
         _one_by_one(store)
         known = {(payment.account.slug, payment.gateway_payment_id) for payment in _payments_of(account, [sale for sale, _data in paid])}
@@ -101,6 +101,11 @@ def record_new_sales(*, store: Store, account: GatewayAccount, sales: Sequence[S
         for (purchase, _outcome), (sale, _data) in zip(recorded, new.values(), strict=True):
             _record_uses(purchase, sale.uses)
     return frozenset(sale.source_id for sale, _data in new.values())
+
+
+def _marked_data(sale: Sale, account: GatewayAccount) -> PurchaseData:
+    data = purchase_of(sale, account=account)
+    return replace(data, metadata={**data.metadata, SALE: sale.source_id})
 
 
 def _is_paid(sale: Sale) -> bool:
@@ -223,7 +228,7 @@ def purchase_of(sale: Sale, *, account: GatewayAccount) -> PurchaseData:
         buyer_kind=sale.buyer_kind,
         country=sale.country if len(sale.country) == 2 else "",
         channel=_printable(sale.channel or sale.metadata.get("channel", ""), 64),
-        metadata={**sale.kept, SALE: sale.source_id},
+        metadata=sale.kept,
     )
 
 
