@@ -91,9 +91,7 @@ def live_total(request: RefundRequest, currency: str) -> Money:
     return Money(sum(refund.amount_minor for refund in live), currency)
 
 
-def do_supersede(
-    failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str, now: datetime, refund_id: UUID | None = None
-) -> Refund:
+def do_supersede(failed: Refund, *, origin: RefundOrigin, by: Actor, reason: str, now: datetime, refund_id: UUID | None = None) -> Refund:
     """Hand the debt of a locked, failed refund to a new one with a key of its own.
 
     Args:
