@@ -35,7 +35,7 @@ def folder() -> Traversable:
     raise FileNotFoundError(f"{SCHEMA} is in neither {installed} nor {source_folder()}: reinstall wagtail-refund-plugin")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def document(name: str) -> str:
     """Return the text of one document.
 
