@@ -14,6 +14,7 @@ from wagtail.admin.ui.sidebar import LinkMenuItem, SubMenuItem
 from wagtail.admin.viewsets.base import ViewSet, ViewSetGroup
 
 from refund_plugin.actor import Action
+from refund_plugin.conf import settings
 from refund_plugin.refunds.people import may
 from refund_plugin.refunds.queries import count_needing_person
 from refund_plugin.staff.access import CorrectAccessView
@@ -28,6 +29,7 @@ from refund_plugin.staff.money import CompareView, MoneyFileView, MoneyView, Pro
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
 from refund_plugin.staff.queue import QueueView
 from refund_plugin.staff.refund_verbs import REFUND_VERBS
+from refund_plugin.staff.saleor import SaleorView
 from refund_plugin.staff.verbs import VERBS
 from refund_plugin.staff.worklist import WorkListView
 
@@ -241,6 +243,25 @@ class WorkListViewSet(StaffViewSet):
         return [path("", self.view(WorkListView), name="index")]
 
 
+class SaleorViewSet(StaffViewSet):
+    """The Saleors that use the App."""
+
+    name = "refund_saleor"
+    url_prefix = "refunds/saleor"
+    icon = "link"
+    menu_label = _("Saleor")
+
+    def get_menu_item(self, order: int | None = None) -> Any:
+        """Hide the item where no Saleor may install the App."""
+        item = super().get_menu_item(order)
+        item.is_shown = lambda request: bool(settings().saleor) and may(request.user, Action.VIEW_CASES)
+        return item
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        """The one page."""
+        return [path("", self.view(SaleorView), name="index")]
+
+
 class CountingMenuItem(SubmenuMenuItem):
     """The menu "Refunds", with the number of requests that need a person."""
 
@@ -270,6 +291,7 @@ class RefundsGroup(ViewSetGroup):
         AutomaticViewSet,
         MoneyViewSet,
         BooksViewSet,
+        SaleorViewSet,
     )
 
     def get_menu_item(self, order: int | None = None) -> CountingMenuItem:
