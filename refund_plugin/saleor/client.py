@@ -25,8 +25,9 @@ from refund_plugin.saleor.errors import (
     SaleorTokenInvalid,
     SaleorUnreachable,
 )
+from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.operations import Operation, is_same_everywhere, operation
-from refund_plugin.saleor.secrets import decrypt
+from refund_plugin.saleor.secrets import decrypt, encrypt, is_newest
 from refund_plugin.saleor.transport import NoAnswer, SaleorTransport, TooLong
 from refund_plugin.saleor.versions import OLDEST, Version, check_version
 
@@ -215,6 +216,23 @@ def client_for(slug: str, **options: Any) -> SaleorClient:
         on_version=lambda found: installations.keep_version(slug=slug, version=found),
         **options,
     )
+
+
+def renew_token(installation: SaleorInstallation) -> bool:
+    """Encrypt an installation's token with the newest key, so that older keys may be taken out of the settings; True when it was not.
+
+    Raises:
+        SecretUnreadable: the token cannot be decrypted.
+    """
+    kept = installation.token_encrypted
+    if not kept or is_newest(kept):
+        return False
+    renewed = encrypt(decrypt(kept))
+    # a token that an installation brings meanwhile stays
+    changed = SaleorInstallation.objects.filter(pk=installation.pk, token_encrypted=kept).update(token_encrypted=renewed)
+    if changed:
+        installation.token_encrypted = renewed
+    return bool(changed)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import hold_account, release_account
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.saleor.api import read_app, read_webhooks
-from refund_plugin.saleor.client import client_for
+from refund_plugin.saleor.client import client_for, renew_token
 from refund_plugin.saleor.data import AppData
 from refund_plugin.saleor.errors import (
     NotInstalled,
@@ -57,6 +57,7 @@ def look_at_installation(installation: SaleorInstallation, *, now: datetime) -> 
         logger.warning("%s could not be looked at: %s", installation.slug, error)
         return str(error.message)
     _remember(installation, app)
+    renew_token(installation)
     if missing := missing_permissions(app.permissions):
         told = _("Saleor has taken permissions away that the refund App needs: %(permissions)s. Grant them again, under Extensions.")
         return _hold(installation, told % {"permissions": ", ".join(missing)}, now=now)

@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from refund_plugin.saleor import installations
 from refund_plugin.saleor.asynchronous import async_client_for
-from refund_plugin.saleor.client import client_for
+from refund_plugin.saleor.client import client_for, renew_token
 from refund_plugin.saleor.errors import NotInstalled, SecretUnreadable
 from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor.secrets import decrypt, encrypt
 from tests.saleor.client.conftest import TOKEN, Said, ScriptedSaleor
 
 
@@ -68,3 +70,20 @@ def test_an_asynchronous_view_gets_a_client_with_the_token(installation: SaleorI
 
     assert asyncio.run(view()) == {"channels": []}
     assert saleor.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_token_is_encrypted_anew_with_the_newest_key_so_that_the_old_one_can_go(installation: SaleorInstallation, settings: Any) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "ENCRYPTION_KEYS": [new, old]}
+    assert renew_token(installation)
+    assert not renew_token(SaleorInstallation.objects.get())
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "ENCRYPTION_KEYS": [new]}
+    settings.SECRET_KEY = "another one"
+    assert decrypt(SaleorInstallation.objects.get().token_encrypted) == TOKEN
+
+
+def test_a_token_that_a_new_installation_brought_meanwhile_is_not_put_back(installation: SaleorInstallation, settings: Any) -> None:
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    SaleorInstallation.objects.update(token_encrypted=encrypt("the new token"))
+    assert not renew_token(installation)
+    assert decrypt(SaleorInstallation.objects.get().token_encrypted) == "the new token"
