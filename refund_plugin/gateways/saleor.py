@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +71,7 @@ class SaleorGateway(Gateway):
         reader: for pages of orders, which take longer.
         rules: how orders are read, and which payments are not this gateway's.
         clock: seconds of a monotonic clock.
+        reason_page: the id of the page that stands for a reason of ours there; "" for none.
     """
 
     kind = "saleor"
@@ -83,8 +85,9 @@ class SaleorGateway(Gateway):
         reader: SaleorClient,
         rules: saleor_orders.Rules,
         clock: Callable[[], float] = time.monotonic,
+        reason_page: Callable[[str], str] = lambda _reason: "",
     ) -> None:
-        self._client, self._rules, self._clock = client, rules, clock
+        self._client, self._rules, self._clock, self._reason_page = client, rules, clock, reason_page
         self._listing = SaleorListing(reader, rules)
 
     def refund(self, command: RefundCommand) -> GatewayAnswer:
@@ -273,16 +276,30 @@ class SaleorGateway(Gateway):
         reason = marked_reason(
             command.metadata.get("reference", ""), refund_id=command.refund_id, installation=command.metadata.get("installation", "")
         )
-        transaction = looked.transaction
+        page = self._reason_page(command.metadata.get("reason", ""))
         try:
-            api.grant_refund(
-                self._client, order_id=looked.order.id, transaction_id=transaction.id, amount=command.amount.decimal, reason=reason
-            )
+            self._grant_with(looked, command, reason=reason, reason_page_id=page)
         except SaleorRefused as error:
             return refusal(_code_of(error), str(error))
         except SaleorError as error:  # even if it was granted: nobody asks for the money before it is looked for again
             return not_sent(answer_to(error))
         return None
+
+    def _grant_with(self, looked: Looked, command: RefundCommand, *, reason: str, reason_page_id: str) -> None:
+        grant = partial(
+            api.grant_refund,
+            self._client,
+            order_id=looked.order.id,
+            transaction_id=looked.transaction.id,
+            amount=command.amount.decimal,
+            reason=reason,
+        )
+        try:
+            grant(reason_page_id=reason_page_id)
+        except SaleorRefused as error:
+            if not reason_page_id or "reason" not in (error.field or "").lower():
+                raise
+            grant()  # the page is gone, or is no reason any more: an App may leave it out
 
     def _request(self, looked: Looked, grant: GrantedRefundData, command: RefundCommand) -> GatewayAnswer:
         """Ask the payment app for the money: the only call here that can move any."""

@@ -33,8 +33,9 @@ class Rules:
         account: slug of the Saleor's own account, to which the payments of other apps belong.
         app_id: of our App there: what it owns belongs to `payment_account`.
         payment_account: slug of the account at which our App's payments were made; "" when it makes none.
-        product_types: slugs of the product types that are digital; none means that every line without shipping is.
-        metadata: what a line's metadata must say for it to be digital, by key; a key without a value must be there.
+        product_types: slugs of the product types that are digital.
+        metadata: what a line's metadata must say, all of it, for it to be digital as well; a key without a value must be there.
+            Without both, every line that needs no shipping is digital.
     """
 
     account: str
@@ -73,8 +74,12 @@ def is_digital(line: OrderLineData, rules: Rules) -> bool:
     said = line.metadata.get("refunds.digital", "").strip().lower()
     if said in YES | NO:
         return said in YES
-    if line.is_shipping_required or (rules.product_types and line.product_type_slug not in rules.product_types):
+    if line.is_shipping_required:
         return False
+    if line.product_type_slug in rules.product_types:
+        return True
+    if not rules.metadata:
+        return not rules.product_types
     return all(key in line.metadata and value in ("", line.metadata[key]) for key, value in rules.metadata.items())
 
 

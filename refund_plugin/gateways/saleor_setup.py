@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.saleor import SaleorGateway
@@ -10,6 +11,7 @@ from refund_plugin.gateways.saleor_orders import Rules
 from refund_plugin.saleor.client import SaleorClient
 from refund_plugin.saleor.errors import SaleorError
 from refund_plugin.saleor.options import allowed_options
+from refund_plugin.saleor.reasons import page_of_reason
 from refund_plugin.saleor.secrets import decrypt
 
 CALL_SECONDS, PAGE_SECONDS = 6.0, 30.0
@@ -30,7 +32,8 @@ def installed_gateway(*, slug: str, api_url: str, app_id: str, version: str, tok
         )
     except SaleorError as error:
         raise GatewayMisconfigured(str(error)) from error
-    return SaleorGateway(client=client, reader=reader, rules=rules_of(options, account=slug, app_id=app_id))
+    rules = rules_of(options, account=slug, app_id=app_id)
+    return SaleorGateway(client=client, reader=reader, rules=rules, reason_page=partial(page_of_reason, slug))
 
 
 def rules_of(options: Mapping[str, object], *, account: str, app_id: str) -> Rules:

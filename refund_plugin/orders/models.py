@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -76,7 +76,7 @@ class Purchase(models.Model):
         constraints = [models.UniqueConstraint(fields=["store", "number"], name="refund_purchase_number")]
         indexes = [
             models.Index(fields=["customer", "-purchased_at"], name="refund_purchase_customer"),
-            models.Index(KT(f"metadata__{SALEOR_ORDER}"), name="refund_purchase_saleor_order"),
+            models.Index(KeyTransform(SALEOR_ORDER, "metadata"), name="refund_purchase_saleor_order"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Aggregate, Max, Q, QuerySet, Sum
-from django.db.models.fields.json import KT
 
 from refund_plugin.errors import NotFound
 from refund_plugin.gateways.models import GatewayAccount
@@ -79,7 +78,7 @@ def purchases_of_user(user: AbstractBaseUser, store: Store) -> QuerySet[Purchase
 
 def purchase_of_saleor_order(*, store: Store, order_id: str) -> Purchase | None:
     """Return what was recorded of a Saleor's order, by the order's global id; found over an index."""
-    found = Purchase.objects.alias(order_id=KT(f"metadata__{SALEOR_ORDER}")).filter(store=store, order_id=order_id)
+    found = Purchase.objects.filter(store=store, **{f"metadata__{SALEOR_ORDER}": order_id})
     return found.select_related("customer", "store").first()
 
 
