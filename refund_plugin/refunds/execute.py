@@ -275,6 +275,7 @@ def freeze_command(refund: Refund) -> dict[str, object]:
         "metadata": {
             "refund_id": str(refund.pk),
             "reference": refund.request.reference if refund.request else "",
+            "reason": refund.request.reason if refund.request else "",
             "installation": settings().installation,
         },
     }

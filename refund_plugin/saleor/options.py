@@ -10,7 +10,7 @@ from django.utils.text import slugify
 from refund_plugin.conf import settings
 
 # each has a row in docs/saleor.md
-OPTIONS = frozenset({"store", "payment_account", "product_types", "metadata", "dashboard", "app_url"})
+OPTIONS = frozenset({"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons"})
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_SLUG = 50

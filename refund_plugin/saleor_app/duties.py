@@ -8,11 +8,13 @@ from refund_plugin.conf import settings
 from refund_plugin.duties import register_duty
 
 LOOK_SECONDS = 600
+REASONS_SECONDS = 3600
 
 
 def register() -> None:
-    """Register the duty; called from `AppConfig.ready()`."""
+    """Register the duties; called from `AppConfig.ready()`."""
     register_duty("look_after_saleor", _look_after, every_seconds=LOOK_SECONDS)
+    register_duty("match_saleor_reasons", _match_reasons, every_seconds=REASONS_SECONDS)
 
 
 def _look_after(now: datetime) -> int:
@@ -21,3 +23,11 @@ def _look_after(now: datetime) -> int:
     from refund_plugin.saleor_app.upkeep import look_after_installations
 
     return look_after_installations(now)
+
+
+def _match_reasons(now: datetime) -> int:
+    if not settings().saleor:
+        return 0
+    from refund_plugin.saleor_app.reasons import synchronise_all
+
+    return synchronise_all(now)

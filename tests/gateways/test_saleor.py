@@ -416,3 +416,18 @@ def test_a_refund_that_is_on_its_way_cannot_be_burnt(slow: SaleorRig) -> None:
     command = command_for(payment, Money(500, "EUR"))
     slow.gateway.refund(command)
     assert slow.gateway.burn(command, Money(1820, "EUR")).code == KEY_KNOWN
+
+
+def test_a_refund_is_granted_with_the_page_of_its_reason_and_without_one_when_that_page_is_gone(slow: SaleorRig) -> None:
+    payment = slow.pay(Money(1820, "EUR"), refunds_pend=True)
+    slow.saleor.add_reasons(["It does not work"])
+    pages = {each.title: each.id for each in slow.saleor.world.pages.values()}
+    gateway = slow.new_gateway(
+        prompt=False, reason_page=lambda reason: {"defective": pages["It does not work"], "other": "UGFnZTo5OTk="}.get(reason, "")
+    )
+    for reason, amount in (("defective", 500), ("other", 300), ("bought_twice", 100)):
+        command = command_for(payment, Money(amount, "EUR"), metadata={"installation": "shop-1", "reference": "R-7", "reason": reason})
+        assert gateway.refund(command).kind == AnswerKind.PENDING
+    grants = slow.transaction(payment).order.granted_refunds
+    assert len(grants) == 3
+    assert [bool(grant.reason_reference) for grant in grants] == [True, False, False]

@@ -70,7 +70,8 @@ def test_a_reserved_refund_is_sent_once_and_settles(gateway, purchase, request_)
 def test_what_is_sent_carries_our_id_and_the_installation(gateway, request_):
     drive_refunds()
     metadata = gateway.sent[0].metadata
-    assert metadata == {"refund_id": str(only_refund(request_).pk), "reference": request_.reference, "installation": "default"}
+    told = {"reference": request_.reference, "reason": request_.reason, "installation": "default"}
+    assert metadata == {"refund_id": str(only_refund(request_).pk), **told}
 
 
 @pytest.mark.parametrize("misbehaviour", ["timeout_before_commit", "timeout_after_commit"])
