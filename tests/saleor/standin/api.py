@@ -28,9 +28,10 @@ from graphql import (
 from tests.saleor.standin import money_mutations as money
 from tests.saleor.standin import other_mutations as other
 from tests.saleor.standin import resolvers
+from tests.saleor.standin.context import Context
 from tests.saleor.standin.permissions import Caller
 from tests.saleor.standin.refusals import Refusal
-from tests.saleor.standin.resolvers import Context, resolve, resolve_type
+from tests.saleor.standin.resolvers import resolve, resolve_type
 from tests.saleor.standin.schema import schema_of
 
 FREE = ("Money", "TaxedMoney", "PageInfo", "MetadataItem")

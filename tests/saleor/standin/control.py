@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -13,38 +12,33 @@ from urllib.parse import urlencode, urlsplit
 from tests.saleor.standin import money_mutations as money
 from tests.saleor.standin.api import answer_operation
 from tests.saleor.standin.clock import Clock
+from tests.saleor.standin.context import Context
+from tests.saleor.standin.filling import Filling
 from tests.saleor.standin.install import InstallRefused, check_manifest, hand_over_token, make_app, read_manifest
 from tests.saleor.standin.other_app import OtherApp
 from tests.saleor.standin.payloads import Happening, refund_happening, webhook_body
 from tests.saleor.standin.permissions import Caller
-from tests.saleor.standin.resolvers import Context
 from tests.saleor.standin.schema import VERSIONS
 from tests.saleor.standin.server import ApiServer
 from tests.saleor.standin.signing import SigningKey, borrow_key, dashboard_claims, give_back
-from tests.saleor.standin.transactions import failure_event, owner_of, update_grant_status, update_order_totals, webhook_for
+from tests.saleor.standin.transactions import failure_event, owner_of, update_grant_status, webhook_for
 from tests.saleor.standin.traps import Fault, Traps
 from tests.saleor.standin.webhooks import Delivery, HttpTransport, Post, Transport
 from tests.saleor.standin.world import (
     App,
-    GiftCard,
-    Money,
     Order,
     OrderGrantedRefund,
-    OrderLine,
-    Page,
-    PageType,
     Thing,
     TransactionEvent,
     TransactionItem,
     User,
     World,
-    global_id,
 )
 
 __all__ = ["Fault", "InstallRefused", "Standin"]
 
 
-class Standin:
+class Standin(Filling):
     """One Saleor of one version at `api_url`. Its API answers at once; webhooks wait in a queue until `work()` sends them."""
 
     def __init__(self, version: str = "3.23", *, transport: Transport | None = None, port: int = 0, api_version: str = "") -> None:
@@ -109,131 +103,7 @@ class Standin:
         self._worker = threading.Thread(target=loop, daemon=True)
         self._worker.start()
 
-    # ---- the world
-
-    def add_channel(self, slug: str, currency: str) -> dict[str, Any]:
-        """Open a channel."""
-        channel = {"__typename": "Channel", "id": self.world.next_id("Channel"), "slug": slug, "name": slug, "isActive": True}
-        channel |= {"currencyCode": currency, "countries": []}
-        self.world.channels[slug] = channel
-        return channel
-
-    def add_user(self, email: str, *, staff_permissions: list[str] | None = None, **values: Any) -> User:
-        """Add a customer, or a member of the staff with permissions."""
-        user = User(
-            id=self.world.next_id("User"),
-            email=email,
-            is_staff=staff_permissions is not None,
-            permissions=staff_permissions or [],
-            date_joined=self.clock.now(),
-            **values,
-        )
-        self.world.users[user.id] = user
-        return user
-
-    def add_order(  # noqa: PLR0913
-        self,
-        *,
-        lines: list[dict[str, Any]] | None = None,
-        email: str = "customer@example.com",
-        user: User | None = None,
-        channel: str = "default-channel",
-        created: datetime | None = None,
-        number: str = "",
-        **values: Any,
-    ) -> Order:
-        """Place an order, not paid yet. A line: `name, sku, price, quantity, tax_rate, shipping, undiscounted, downloads, type, …`."""
-        now = created or self.clock.now()
-        place = self.world.channels[channel]
-        order = Order(
-            id=global_id("Order", uuid.uuid4()),
-            number=number or str(len(self.world.orders) + 1),
-            currency=place["currencyCode"],
-            user_email=email,
-            user=user,
-            created=now,
-            updated_at=now,
-            channel=place,
-            **values,
-        )
-        for each in lines or [{}]:
-            self._add_line(order, **each)
-        with self.world.lock:
-            self.world.orders[order.id] = order
-            update_order_totals(self.world, order)
-            order.updated_at = now
-        return order
-
-    def _add_line(  # noqa: PLR0913
-        self,
-        order: Order,
-        *,
-        name: str = "E-book",
-        variant: str = "PDF",
-        sku: str = "EBOOK-PDF",
-        price: str = "30.00",
-        undiscounted: str = "",
-        quantity: int = 1,
-        tax_rate: str = "0",
-        shipping: bool = False,
-        type: str = "digital",
-        category: str = "books",
-        collections: tuple[str, ...] = (),
-        downloads: int | None = None,
-        metadata: dict[str, str] | None = None,
-        private_metadata: dict[str, str] | None = None,
-        product_metadata: dict[str, str] | None = None,
-    ) -> OrderLine:
-        line = OrderLine(
-            id=global_id("OrderLine", uuid.uuid4()),
-            order=order,
-            product_name=name,
-            variant_name=variant,
-            product_sku=sku,
-            quantity=quantity,
-            unit_gross=Decimal(price),
-            undiscounted_unit_gross=Decimal(undiscounted or price),
-            tax_rate=Decimal(tax_rate),
-            is_shipping_required=shipping,
-            variant=self._variant(name, variant, sku, type, shipping, category, collections, product_metadata or {}),
-            downloads=downloads,
-            metadata=metadata or {},
-            private_metadata=private_metadata or {},
-        )
-        order.lines.append(line)
-        self.world.order_lines[line.id] = line
-        return line
-
-    def _variant(  # noqa: PLR0913
-        self,
-        name: str,
-        variant: str,
-        sku: str,
-        type_slug: str,
-        shipping: bool,
-        category: str,
-        collections: tuple[str, ...],
-        metadata: dict[str, str],
-    ) -> dict[str, Any]:
-        def named(type_name: str, slug: str, **more: Any) -> dict[str, Any]:
-            return {"__typename": type_name, "id": global_id(type_name, slug), "slug": slug, "name": slug, "metadata": {}, **more}
-
-        product = named("Product", name.lower().replace(" ", "-"))
-        product["metadata"] = metadata
-        product |= {
-            "name": name,
-            "category": named("Category", category) if category else None,
-            "collections": [named("Collection", slug) for slug in collections],
-            "productType": named("ProductType", type_slug, isShippingRequired=shipping, isDigital=not shipping, kind="NORMAL"),
-        }
-        return {
-            "__typename": "ProductVariant",
-            "id": global_id("ProductVariant", sku),
-            "name": variant,
-            "sku": sku,
-            "product": product,
-            "metadata": {},
-        }
+    # ---- orders
 
     def pay(
         self, order: Order, *, app: App | None = None, psp_reference: str = "", amount: Decimal | str | None = None, name: str = "Card"
@@ -261,25 +131,6 @@ class Standin:
         """Let an event happen once more, or out of turn."""
         self._announce([(event, subject)])
 
-    def add_reasons(self, titles: list[str], *, slug: str = "refund-reasons") -> PageType:
-        """Make the kind of pages that are reasons, with its pages, and choose it in the settings."""
-        page_type = PageType(id=self.world.next_id("PageType"), name="Refund reasons", slug=slug)
-        self.world.page_types[page_type.id] = page_type
-        for title in titles:
-            page = Page(id=self.world.next_id("Page"), title=title, slug=title.lower().replace(" ", "-"), page_type=page_type)
-            page.created = page.published_at = self.clock.now()
-            self.world.pages[page.id] = page
-        self.world.refund_reason_type = page_type
-        return page_type
-
-    def add_gift_card(self, order: Order, *, code: str, amount: str) -> GiftCard:
-        """Say that a gift card was used for an order."""
-        value = Money(amount=Decimal(amount), currency=order.currency)
-        card = GiftCard(id=self.world.next_id("GiftCard"), code=code, initial=value, current=value, created=self.clock.now())
-        self.world.gift_cards[card.id] = card
-        order.gift_cards.append(card)
-        return card
-
     # ---- apps
 
     def install(self, manifest_url: str) -> App:
@@ -304,7 +155,7 @@ class Standin:
         self._announce([("APP_INSTALLED", app)])
         return app
 
-    def add_app(self, *, permissions: list[str], identifier: str = "our.app", token: str = "") -> App:  # noqa: S107
+    def add_app(self, *, permissions: list[str], identifier: str = "our.app", token: str = "") -> App:
         """Add an app without a manifest; `app.tokens` holds what it may call the API with."""
         app = App(id=self.world.next_id("App"), identifier=identifier, name=identifier, permissions=permissions)
         app.tokens.add(token or uuid.uuid4().hex)
@@ -324,7 +175,7 @@ class Standin:
 
     # ---- the dashboard
 
-    def dashboard_token(  # noqa: PLR0913
+    def dashboard_token(
         self,
         user: User,
         app: App,
@@ -361,7 +212,7 @@ class Standin:
         body = urlencode(self.widget_form(user, app, **parameters)).encode()
         return self.post.transport.post(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
-    def grant(  # noqa: PLR0913
+    def grant(
         self,
         order: Order,
         transaction: TransactionItem,

@@ -6,9 +6,9 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from tests.saleor.standin.context import Context
 from tests.saleor.standin.permissions import PermissionDenied, may_report
 from tests.saleor.standin.refusals import Refusal
-from tests.saleor.standin.resolvers import Context
 from tests.saleor.standin.transactions import (
     REFUND_TYPES,
     SAME_REFERENCE_OTHER_AMOUNT,
@@ -198,7 +198,7 @@ def request_granted(
     return {"transaction": transaction}
 
 
-def request_action(  # noqa: PLR0913
+def request_action(
     source: Any,
     context: Context,
     *,
@@ -243,7 +243,7 @@ def _ask_owner(context: Context, event: Any, name: str) -> None:
     context.requests.append(event)
 
 
-def report_event(  # noqa: PLR0913
+def report_event(
     source: Any,
     context: Context,
     *,

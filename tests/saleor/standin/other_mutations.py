@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from tests.saleor.standin.context import Context
 from tests.saleor.standin.permissions import METADATA
 from tests.saleor.standin.refusals import Refusal
-from tests.saleor.standin.resolvers import Context
 from tests.saleor.standin.world import GiftCard, Money, Page, PageType, Voucher
 
 METADATA_EVENTS = {

@@ -8,8 +8,9 @@ from typing import Any
 
 from graphql import OperationDefinitionNode, OperationType, execute, parse, validate
 
+from tests.saleor.standin.context import Context
 from tests.saleor.standin.permissions import Caller
-from tests.saleor.standin.resolvers import Context, resolve, resolve_type
+from tests.saleor.standin.resolvers import resolve, resolve_type
 from tests.saleor.standin.schema import schema_of
 from tests.saleor.standin.world import App, World
 
@@ -35,7 +36,7 @@ def subscription_problem(query: str, version: str) -> str:
     """Say why Saleor would refuse a webhook's query; empty when it would not."""
     try:
         document = parse(query)
-    except Exception as error:  # noqa: BLE001  # any refusal of the parser is the answer
+    except Exception as error:  # any refusal of the parser is the answer
         return f"The query is no GraphQL: {error}"
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1 or operations[0].operation is not OperationType.SUBSCRIPTION:

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLResolveInfo
 
-from tests.saleor.standin.permissions import FIELDS, METADATA, Caller, PermissionDenied
-from tests.saleor.standin.world import ZERO, Money, Order, OrderLine, TransactionEvent, TransactionItem, World, global_id, taxed
-
-
-@dataclass
-class Context:
-    """What a resolver may look at. `happened` collects the events that webhooks will tell about."""
-
-    world: World
-    caller: Caller
-    version: str
-    api_version: str = ""
-    name: str = "Stand-in"
-    host: str = ""
-    happened: list[Any] = field(default_factory=list)
-    requests: list[TransactionEvent] = field(default_factory=list)
-
-    def format(self, error: GraphQLError) -> dict[str, Any]:
-        """Write an error as Saleor does, with the name of the exception."""
-        original = error.original_error or error
-        return {**error.formatted, "extensions": {"exception": {"code": type(original).__name__}}}
+from tests.saleor.standin import listing
+from tests.saleor.standin.context import Context
+from tests.saleor.standin.permissions import FIELDS, METADATA
+from tests.saleor.standin.world import ZERO, Money, Order, OrderLine, TransactionEvent, TransactionItem, global_id, taxed
 
 
 def snake(name: str) -> str:
@@ -75,95 +57,8 @@ def _metadata(source: Any, name: str, context: Context, arguments: dict[str, Any
     return [{"key": key, "value": value} for key, value in sorted(values.items())]
 
 
-def connection(
-    rows: list[Any], *, first: int | None = None, last: int | None = None, after: str | None = None, before: str | None = None
-) -> dict[str, Any]:
-    """Cut a page out of rows. Saleor refuses a page without a size, and more than a hundred rows."""
-    if first is None and last is None:
-        raise GraphQLError("You must provide a `first` or `last` value to properly paginate the connection.")
-    if max(first or 0, last or 0) > 100:
-        raise GraphQLError(f"Requesting {first or last} records on the connection exceeds the `first` limit of 100 records.")
-    ids = [row.id if hasattr(row, "id") else row["id"] for row in rows]
-    start = _position(ids, after) + 1 if after else 0
-    stop = _position(ids, before) if before else len(rows)
-    chosen = list(range(start, stop))
-    page = chosen[:first] if first is not None else chosen[-(last or 0) :]
-    edges = [{"cursor": global_id("Cursor", ids[index]), "node": rows[index]} for index in page]
-    info = {
-        "hasNextPage": bool(page) and page[-1] < len(rows) - 1,
-        "hasPreviousPage": bool(page) and page[0] > 0,
-        "startCursor": edges[0]["cursor"] if edges else None,
-        "endCursor": edges[-1]["cursor"] if edges else None,
-    }
-    return {"edges": edges, "pageInfo": info, "totalCount": len(rows)}
-
-
-def _position(ids: list[str], cursor: str) -> int:
-    for index, each in enumerate(ids):
-        if global_id("Cursor", each) == cursor:
-            return index
-    raise GraphQLError("Received cursor is invalid.")
-
-
 def _order(source: Any, context: Context, id: str | None = None, **_: Any) -> Order | None:
     return context.world.orders.get(id or "")
-
-
-def _orders(  # noqa: PLR0913
-    source: Any,
-    context: Context,
-    *,
-    filter: dict[str, Any] | None = None,
-    where: dict[str, Any] | None = None,
-    sort_by: dict[str, Any] | None = None,
-    channel: str | None = None,
-    search: str | None = None,
-    **page: Any,
-) -> dict[str, Any]:
-    if filter and where:
-        raise GraphQLError("Only one filtering argument (filter or where) can be specified.")
-    rows = [order for order in context.world.orders.values() if not channel or order.channel["slug"] == channel]
-    rows = [order for order in rows if _order_matches(order, filter or {}) and _order_matches(order, where or {})]
-    if search:
-        rows = [order for order in rows if search.lower() in f"{order.number} {order.user_email}".lower()]
-    sort = sort_by or {"field": "CREATED_AT", "direction": "DESC"}
-    keys = {"NUMBER": lambda order: int(order.number), "LAST_MODIFIED_AT": lambda order: (order.updated_at, order.id)}
-    rows.sort(key=keys.get(sort["field"], lambda order: (order.created, order.id)), reverse=sort["direction"] == "DESC")
-    return connection(rows, **page)
-
-
-def _order_matches(order: Order, wanted: dict[str, Any]) -> bool:
-    checks = {
-        "ids": lambda value: order.id in value,
-        "numbers": lambda value: order.number in value,
-        "number": lambda value: _eq(int(order.number), value),
-        "updatedAt": lambda value: _within(order.updated_at, value),
-        "createdAt": lambda value: _within(order.created, value),
-        "created": lambda value: _within(order.created.date(), value),
-        "userEmail": lambda value: _eq(order.user_email, value),
-        "customer": lambda value: value.lower() in order.user_email.lower(),
-        "user": lambda value: order.user is not None and _eq(order.user.id, value),
-        "channelId": lambda value: _eq(order.channel["id"], value),
-        "channels": lambda value: order.channel["id"] in value,
-        "chargeStatus": lambda value: _eq(order.charge_status, value) if isinstance(value, dict) else order.charge_status in value,
-        "authorizeStatus": lambda value: _eq(order.authorize_status, value) if isinstance(value, dict) else order.authorize_status in value,
-        "status": lambda value: _eq(order.status, value) if isinstance(value, dict) else order.status in value,
-        "search": lambda value: value.lower() in f"{order.number} {order.user_email}".lower(),
-        "metadata": lambda value: all(order.metadata.get(each["key"]) == each.get("value") for each in value),
-        "AND": lambda value: all(_order_matches(order, each) for each in value),
-        "OR": lambda value: any(_order_matches(order, each) for each in value),
-    }
-    return all(value is None or checks[name](value) for name, value in wanted.items())
-
-
-def _eq(actual: Any, wanted: dict[str, Any]) -> bool:
-    if wanted.get("range"):
-        return _within(actual, wanted["range"])
-    return actual == wanted["eq"] if wanted.get("eq") is not None else actual in (wanted.get("oneOf") or [actual])
-
-
-def _within(actual: Any, wanted: dict[str, Any]) -> bool:
-    return not (wanted.get("gte") is not None and actual < wanted["gte"]) and not (wanted.get("lte") is not None and actual > wanted["lte"])
 
 
 def _app(source: Any, context: Context, id: str | None = None) -> Any:
@@ -189,48 +84,6 @@ def _shop(source: Any, context: Context) -> dict[str, Any]:
         "languages": [{"code": "EN", "language": "English"}],
         "channelCurrencies": sorted({channel["currencyCode"] for channel in context.world.channels.values()}),
     }
-
-
-def _pages(
-    source: Any, context: Context, *, filter: Any = None, where: Any = None, search: str | None = None, **page: Any
-) -> dict[str, Any]:
-    rows = [each for each in context.world.pages.values() if each.is_published or "MANAGE_PAGES" in context.caller.permissions]
-    types = (filter or {}).get("pageTypes") or ((where or {}).get("pageType") or {}).get("oneOf")
-    if (where or {}).get("pageType", {}).get("eq"):
-        types = [where["pageType"]["eq"]]
-    ids = (filter or {}).get("ids") or (where or {}).get("ids")
-    rows = [each for each in rows if (not types or each.page_type.id in types) and (not ids or each.id in ids)]
-    return connection(sorted(rows, key=lambda each: each.title), **{key: value for key, value in page.items() if key != "channel"})
-
-
-def _page_types(source: Any, context: Context, *, filter: Any = None, **page: Any) -> dict[str, Any]:
-    wanted = ((filter or {}).get("search") or "").lower()
-    return connection([each for each in context.world.page_types.values() if wanted in f"{each.name} {each.slug}".lower()], **page)
-
-
-def _page(source: Any, context: Context, id: str | None = None, slug: str | None = None) -> Any:
-    return next((page for page in context.world.pages.values() if page.id == id or page.slug == slug), None)
-
-
-def _user(source: Any, context: Context, id: str | None = None, email: str | None = None) -> Any:
-    return next((user for user in context.world.users.values() if user.id == id or user.email == email), None)
-
-
-def _customers(source: Any, context: Context, *, filter: Any = None, where: Any = None, search: Any = None, **page: Any) -> dict[str, Any]:
-    wanted = search or (filter or {}).get("search") or ""
-    emails = ((where or {}).get("email") or {}).get("oneOf") or [((where or {}).get("email") or {}).get("eq")]
-    rows = [user for user in context.world.users.values() if not user.is_staff and wanted in user.email]
-    return connection([user for user in rows if emails == [None] or user.email in emails], **page)
-
-
-def _vouchers(source: Any, context: Context, *, filter: Any = None, channel: Any = None, **page: Any) -> dict[str, Any]:
-    wanted = (filter or {}).get("search") or ""
-    return connection([each for each in context.world.vouchers.values() if any(wanted in code for code in each.codes)], **page)
-
-
-def _gift_cards(source: Any, context: Context, *, filter: Any = None, search: str | None = None, **page: Any) -> dict[str, Any]:
-    wanted = search or (filter or {}).get("code") or ""
-    return connection([each for each in context.world.gift_cards.values() if wanted in each.code], **page)
 
 
 def _granted_total(order: Order, context: Context) -> Money:
@@ -309,21 +162,21 @@ AMOUNTS = {
 
 RESOLVERS: dict[str, Any] = {
     "Query.order": _order,
-    "Query.orders": _orders,
+    "Query.orders": listing.orders,
     "Query.app": _app,
     "Query.shop": _shop,
     "Query.me": lambda source, context: context.caller.user,
     "Query.transaction": _transaction,
     "Query.refundSettings": lambda source, context: {"reasonReferenceType": context.world.refund_reason_type},
-    "Query.pages": _pages,
-    "Query.page": _page,
-    "Query.pageTypes": _page_types,
+    "Query.pages": listing.pages,
+    "Query.page": listing.page_by,
+    "Query.pageTypes": listing.page_types,
     "Query.pageType": lambda source, context, id: context.world.page_types.get(id),
-    "Query.user": _user,
-    "Query.customers": _customers,
-    "Query.vouchers": _vouchers,
+    "Query.user": listing.user_by,
+    "Query.customers": listing.customers,
+    "Query.vouchers": listing.vouchers,
     "Query.voucher": lambda source, context, id, **_: context.world.vouchers.get(id),
-    "Query.giftCards": _gift_cards,
+    "Query.giftCards": listing.gift_cards,
     "Query.giftCard": lambda source, context, id: context.world.gift_cards.get(id),
     "Query.channels": lambda source, context: list(context.world.channels.values()),
     "Query.channel": lambda source, context, id=None, slug=None: next(
@@ -334,7 +187,7 @@ RESOLVERS: dict[str, Any] = {
     "Webhook.asyncEvents": lambda hook, context: [{"eventType": name} for name in hook.events if not name.endswith("_REQUESTED")],
     "Webhook.syncEvents": lambda hook, context: [{"eventType": name} for name in hook.events if name.endswith("_REQUESTED")],
     "AppExtension.permissions": lambda extension, context: [{"code": code, "name": code} for code in extension.permissions],
-    "User.orders": lambda user, context, **page: connection(
+    "User.orders": lambda user, context, **page: listing.connection(
         [order for order in context.world.orders.values() if order.user is user], **page
     ),
     "User.userPermissions": lambda user, context: [{"code": code, "name": code} for code in user.permissions],
@@ -397,7 +250,7 @@ RESOLVERS: dict[str, Any] = {
         reverse=True,
     ),
     "Voucher.code": lambda voucher, context: voucher.codes[0] if voucher.codes else None,
-    "Voucher.codes": lambda voucher, context, **page: connection(
+    "Voucher.codes": lambda voucher, context, **page: listing.connection(
         [{"id": global_id("VoucherCode", code), "code": code, "used": 0, "isActive": True} for code in voucher.codes], **page
     ),
     "Voucher.channelListings": lambda voucher, context: list(voucher.listings.values()),
@@ -431,5 +284,3 @@ RESOLVERS |= {f"Voucher.{name}": _value(name) for name in VOUCHER_VALUES}
 RESOLVERS |= {f"Voucher.{name}": _value(name, False) for name in VOUCHER_SWITCHES}
 RESOLVERS |= {"Voucher.used": _value("used", 0), "Voucher.minSpent": _value("minSpent"), "Voucher.discountValue": _value("discountValue")}
 RESOLVERS |= {f"TransactionItem.{field_name}": _transaction_amount(name) for field_name, name in AMOUNTS.items()}
-
-__all__ = ["Context", "PermissionDenied", "connection", "resolve", "resolve_type", "snake"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import OperationDefinitionNode, parse
 
 from tests.saleor.standin.api import read_payload
+from tests.saleor.standin.remote import do_remotely
 from tests.saleor.standin.traps import Fault
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def operation_name(payload: dict[str, Any]) -> str:
         return str(payload["operationName"])
     try:
         document = parse(str(payload.get("query") or ""))
-    except Exception:  # noqa: BLE001  # no operation, no name
+    except Exception:  # no operation, no name
         return ""
     names = [node.name.value for node in document.definitions if isinstance(node, OperationDefinitionNode) and node.name]
     return names[0] if names else ""
@@ -60,15 +61,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path == "/.well-known/jwks.json":
             fault = self.standin.traps.take("jwks")
             self._send(200, self.standin.jwks()) if fault is None else self._fail(fault, 200, self.standin.jwks())
         else:
             self._send(404, {"detail": "Not found"})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/_control/"):
+            self._send(*do_remotely(self.standin, self.path.removeprefix("/_control/").strip("/"), read_payload(body)))
+            return
         if self.path != "/graphql/":
             self._send(404, {"detail": "Not found"})
             return

@@ -33,7 +33,7 @@ class SigningKey:
         return jwt.encode(claims, self.private, algorithm="RS256", headers={"kid": self.kid})
 
 
-def dashboard_claims(  # noqa: PLR0913
+def dashboard_claims(
     *,
     issuer: str,
     app_id: str,

@@ -91,7 +91,7 @@ class Delivery:
 class Post:
     """The queue of webhooks. Nothing leaves before `run`, as with Saleor's own workers."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         world: World,
         *,
