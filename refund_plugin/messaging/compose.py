@@ -27,7 +27,7 @@ from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.explaining import ExplainedLine, explain_decision
 from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, exact_time
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
-from refund_plugin.refunds.timeline import payment_name
+from refund_plugin.refunds.timeline import payment_name, was_begun_by_shop
 from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
 
 
@@ -98,6 +98,8 @@ def _approved(event: Event, customer: Customer, request: RefundRequest | None) -
     decision = _decision(event, request)
     if request is None or decision is None or event.actor_kind == ActorKind.ENGINE:
         return None  # the policy's own decision was told with "received"
+    if was_begun_by_shop(list(request.decisions.all())):
+        return _approved_letter("approved", request, decision, _("We give you a refund for your order."))
     return _approved_letter("approved", request, decision, _("We looked at your refund request and approved it."))
 
 

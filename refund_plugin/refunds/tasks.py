@@ -12,6 +12,7 @@ from refund_plugin.refunds.events import DRIVE
 from refund_plugin.refunds.replay.services import replay_due
 from refund_plugin.refunds.subscriptions.services import drive_ends
 from refund_plugin.refunds.sweep import sweep_once
+from refund_plugin.refunds.telling.services import tell_stores
 
 
 @shared_task(name="refund_plugin.drive_refunds", ignore_result=True)
@@ -38,6 +39,12 @@ def replay() -> None:
 def end_subscriptions() -> None:
     """End the subscriptions that refunds wait for."""
     drive_ends(clock.now())
+
+
+@shared_task(name="refund_plugin.tell_stores", ignore_result=True)
+def tell() -> None:
+    """Tell stores what became of refunds."""
+    tell_stores(clock.now())
 
 
 @shared_task(name="refund_plugin.sweep", ignore_result=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from refund_plugin.actor import ActorKind
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
@@ -96,7 +97,7 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     refunds = list(request.refunds.all())
     settlement = settlement_of(refunds)
     amount = _granted(request, decisions)
-    steps = [Step("asked", _("You asked for a refund") if not for_staff else _("Asked for a refund"), DONE, request.created_at)]
+    steps = [Step("asked", _asked_title(decisions, for_staff), DONE, request.created_at)]
     for decision in decisions:
         steps.append(_decision_step(decision, for_staff))
     steps += _waiting_steps(request, for_staff)
@@ -116,6 +117,17 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
         next_step=str((STAFF_NEXT_STEPS if for_staff else NEXT_STEPS)[status]),
         steps=steps,
     )
+
+
+def was_begun_by_shop(decisions: Sequence[Decision]) -> bool:
+    """Tell whether nobody asked: the shop's own staff began the refund, and the policy was never read for it."""
+    return bool(decisions) and decisions[0].actor_kind == ActorKind.STAFF
+
+
+def _asked_title(decisions: Sequence[Decision], for_staff: bool) -> str:
+    if was_begun_by_shop(decisions):
+        return _("Begun in the shop’s back office") if for_staff else _("The shop began a refund for you")
+    return _("Asked for a refund") if for_staff else _("You asked for a refund")
 
 
 def _granted(request: RefundRequest, decisions: Sequence[Decision]) -> Money:

@@ -146,7 +146,10 @@ def answer(*, installation: SaleorInstallation, body: bytes, now: datetime) -> A
 
 
 def _refund(installation: SaleorInstallation, asked: Asked, *, now: datetime) -> Answer:
-    payment = _payment_of(installation, asked)
+    account = _account_of(installation)
+    if account is None:
+        return _failure(_("The refund App was not told which account its payments are on (payment_account), so nothing was sent."))
+    payment = _payment_of(installation, account, asked)
     if payment is None:
         return _failure(_ask_for_order(installation, asked, now=now))
     store = payment.purchase.store
@@ -207,11 +210,14 @@ def _failure(message: str, *, result: str = "REFUND_FAILURE", reference: UUID | 
     return {"pspReference": str(reference or uuid4()), "result": result, "message": str(message)[:MAX_REFUSAL]}
 
 
-def _payment_of(installation: SaleorInstallation, asked: Asked) -> Payment | None:
+def _account_of(installation: SaleorInstallation) -> GatewayAccount | None:
+    """Return the account whose payments the transactions of our App are; None when the settings name none."""
+    slug = (allowed_options(installation.api_url) or {}).get("payment_account", "")
+    return GatewayAccount.objects.filter(slug=str(slug)).first()
+
+
+def _payment_of(installation: SaleorInstallation, account: GatewayAccount, asked: Asked) -> Payment | None:
     """Return our record of a transaction, in the store of this installation only."""
-    account = GatewayAccount.objects.filter(slug=str((allowed_options(installation.api_url) or {}).get("payment_account", ""))).first()
-    if account is None or not asked.psp_reference:
-        return None
     named = Payment.objects.filter(account=account, livemode=account.livemode, gateway_payment_id=asked.psp_reference)
     payment = named.select_related("purchase__store").filter(purchase__store__slug=installation.slug).first()
     if payment is None or payment.metadata.get("saleor_transaction") != asked.transaction_id:

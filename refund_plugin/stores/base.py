@@ -22,6 +22,10 @@ class StoreUnavailable(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StoreSilent(StoreUnavailable):
+    """Nobody answers there, or they want to be left alone: nothing else need be tried at that store now."""
+
+
 class StoreRefused(StoreUnavailable):
     """The store understood and said no: a person must look, and asking again soon would change nothing."""
 

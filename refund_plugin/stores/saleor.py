@@ -18,10 +18,11 @@ from refund_plugin.saleor.errors import (
     SaleorRateLimited,
     SaleorRefused,
     SaleorTokenInvalid,
+    SaleorUnreachable,
     SaleorVersionUnsupported,
     SecretUnreadable,
 )
-from refund_plugin.stores.base import LineAccess, RefundStands, RefundTold, StoreRefused, StoreUnavailable
+from refund_plugin.stores.base import LineAccess, RefundStands, RefundTold, StoreRefused, StoreSilent, StoreUnavailable
 
 if TYPE_CHECKING:
     from refund_plugin.saleor.client import SaleorClient
@@ -137,11 +138,13 @@ def _client(slug: str) -> SaleorClient:
     # gql belongs to the extra `saleor`: the core runs without it
     from refund_plugin.saleor.client import client_for
 
-    return client_for(slug)
+    return client_for(slug, attempts=1)  # it is told again anyway, and others wait
 
 
 def _unavailable(error: SaleorError) -> StoreUnavailable:
     """Return an error of the API as what it means for the telling; it names the operation, and the permission that is missing."""
     if isinstance(error, SaleorRateLimited):
-        return StoreUnavailable(str(error), retry_after_seconds=error.retry_after_seconds)
+        return StoreSilent(str(error), retry_after_seconds=error.retry_after_seconds)
+    if isinstance(error, SaleorUnreachable):
+        return StoreSilent(str(error))
     return StoreRefused(str(error)) if isinstance(error, _FOR_PEOPLE) else StoreUnavailable(str(error))

@@ -23,7 +23,7 @@ from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import Allocation
 from refund_plugin.refunds.states import GONE, HELD
-from refund_plugin.stores.base import LineAccess, StoreUnavailable
+from refund_plugin.stores.base import LineAccess, StoreSilent, StoreUnavailable
 from refund_plugin.stores.registry import adapter_for
 
 logger = logging.getLogger(__name__)
@@ -143,9 +143,17 @@ def tell_stores(now: datetime, *, line_ids: Collection[int] | None = None, limit
     due = AccessState.objects.filter(_due(clock.database_now()))
     if line_ids is not None:
         due = due.filter(line__in=line_ids)
-    told = 0
+    told, silent = 0, set[int]()
     for state in due.select_related("line__purchase__store").order_by("due_at", "pk")[:limit]:
-        told += _tell(state, now)
+        store_id = state.line.purchase.store_id
+        if store_id in silent:
+            continue
+        try:
+            told += _tell(state, now)
+        except StoreSilent:
+            silent.add(store_id)
+            later = clock.database_now() + timedelta(seconds=WAIT_SECONDS)
+            AccessState.objects.filter(_due(clock.database_now()), line__purchase__store=store_id).update(due_at=later)
     return told
 
 
@@ -154,6 +162,11 @@ def _due(now: datetime) -> Q:
 
 
 def _tell(state: AccessState, now: datetime) -> int:
+    """Tell one store of one line; return 0 when somebody else does.
+
+    Raises:
+        StoreSilent: nobody answers there at all; this is written down.
+    """
     started = clock.database_now()
     mine = AccessState.objects.filter(pk=state.pk, fence=state.fence)
     lease = started + timedelta(seconds=LEASE_SECONDS)
@@ -167,6 +180,9 @@ def _tell(state: AccessState, now: datetime) -> int:
     if adapter is not None:
         try:
             adapter.set_access(_described(state, line))
+        except StoreSilent as silence:
+            _record(state, str(silence), now=now)
+            raise
         except StoreUnavailable as unavailable:
             error = str(unavailable) or "the store did not answer"
         except Exception as failure:  # an adapter's own fault delays this line, not the others

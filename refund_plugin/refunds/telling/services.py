@@ -16,6 +16,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.urls import NoReverseMatch, reverse
 
 from refund_plugin import clock
+from refund_plugin.events import doorbell
 from refund_plugin.events.models import Event
 from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import raise_alert
@@ -24,12 +25,13 @@ from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.states import GONE, OVER, RefundState
 from refund_plugin.refunds.telling.models import StoreTelling, ToldState
 from refund_plugin.refunds.tracking import absolute_url
-from refund_plugin.stores.base import RefundStands, RefundTold, StoreAdapter, StoreRefused, StoreUnavailable
+from refund_plugin.stores.base import RefundStands, RefundTold, StoreAdapter, StoreRefused, StoreSilent, StoreUnavailable
 from refund_plugin.stores.registry import adapter_for
 
 logger = logging.getLogger(__name__)
 
 NAME = "store_books"
+TELL = "refund_plugin.tell_stores"  # the task that workers are woken for
 KINDS = (
     events.REQUEST_APPROVED,
     events.REQUEST_CANCELED,
@@ -56,7 +58,7 @@ def on_event(event: Event) -> None:
     found = Refund.objects.filter(pk=refund) if refund else Refund.objects.filter(request=event.case)
     ids = set(found.values_list("pk", flat=True))
     if ids and refresh_refunds(refund_ids=ids, now=clock.now()):
-        tell_stores(clock.now(), refund_ids=ids)
+        doorbell.ring(TELL)  # not told here: a store that does not answer would keep other followers waiting
 
 
 def follows(refund: Refund) -> StoreAdapter | None:
@@ -126,25 +128,25 @@ def _telling_of(refund: Refund, *, now: datetime) -> StoreTelling:
     return rows.get(refund=refund)
 
 
-def tell_stores(now: datetime, *, refund_ids: Collection[UUID] | None = None, limit: int = 100) -> int:
+def tell_stores(now: datetime, *, limit: int = 100) -> int:
     """Tell the stores what is due; return of how many refunds they were told. The sweep calls this every time.
 
-    A store that cannot be reached is left alone for the rest of the run.
+    A store that cannot be reached is left alone for a while, however much is due.
 
     Args:
         now: UTC.
-        refund_ids: only these refunds.
     """
     started = clock.database_now()
     due = StoreTelling.objects.filter(_due(started))
-    if refund_ids is not None:
-        due = due.filter(Q(current__in=refund_ids) | Q(current__supersedes__in=refund_ids))
     told, silent = 0, set[int]()
     for telling in due.select_related("refund").order_by("due_at", "pk")[:limit]:
-        if telling.refund.store_id in silent:
+        store_id = telling.refund.store_id
+        if store_id in silent:
             continue
         if not _tell(telling, now):
-            silent.add(telling.refund.store_id)
+            silent.add(store_id)
+            later = clock.database_now() + timedelta(seconds=WAIT_SECONDS)
+            StoreTelling.objects.filter(_due(clock.database_now()), refund__store=store_id).update(due_at=later)
         told += 1
         if clock.database_now() - started > timedelta(seconds=RUN_SECONDS):
             break
@@ -176,7 +178,7 @@ def _tell(telling: StoreTelling, now: datetime) -> bool:
         adapter.set_refund(_described(telling, now))
     except StoreUnavailable as error:
         _record(telling, error, now=now)
-        return isinstance(error, StoreRefused)
+        return not isinstance(error, StoreSilent)
     except Exception as failure:  # an adapter's own fault delays this refund, not the others
         logger.exception("the adapter %s failed", telling.current.store.adapter)
         _record(telling, StoreUnavailable(f"{type(failure).__name__}: {failure}"), now=now)

@@ -17,6 +17,7 @@ from refund_plugin.refunds.models import Dispute, Refund, RefundRequest
 from refund_plugin.refunds.retry import give_up_refund
 from refund_plugin.refunds.store_refunds import refund_from_store, spread
 from refund_plugin.refunds.telling.models import StoreAsk, StoreTelling
+from refund_plugin.refunds.timeline import timeline
 from refund_plugin.saleor_app import transactions
 from refund_plugin.webhooks.models import WebhookEvent
 from tests.factories import BOUGHT, NOW
@@ -284,6 +285,26 @@ def test_an_order_that_is_not_known_yet_is_read_and_the_next_press_pays_it(shop:
     shop.press(sold, "30.00")
     shop.pay()
     assert sold.transaction.refunded == 30 and books_agree(sold)
+
+
+def test_without_the_account_of_its_payments_the_app_says_what_is_missing(shop: Shop, settings: Any):
+    sold = shop.sell("30.00")
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "SALEOR": {shop.standin.api_url: {"store": "saleor-shop"}}}
+    shop.press(sold, "30.00")
+
+    assert "(payment_account)" in refusal(sold) and nothing_held(sold) and not WebhookEvent.objects.exists()
+
+
+def test_the_customer_reads_that_the_shop_began_it_and_not_that_they_asked(shop: Shop, mailoutbox: list[Any]):
+    sold = shop.sell("30.00")
+    shop.press(sold, "30.00")
+    shop.follow()
+    [refund] = sold.refunds
+
+    assert timeline(refund.request, for_staff=False).steps[0].title == "The shop began a refund for you"
+    assert timeline(refund.request, for_staff=True).steps[0].title == "Begun in the shop’s back office"
+    [mail] = [mail for mail in mailoutbox if "is approved" in mail.subject]
+    assert "We give you a refund for your order." in mail.body and "We looked at your refund request" not in mail.body
 
 
 def test_a_transaction_that_another_store_recorded_is_unknown(shop: Shop):
