@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from django.db import OperationalError
+from django.http import HttpRequest
 
 from refund_plugin.clock import now
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app import webhooks
+from refund_plugin.saleor_app.bodies import TooLarge, read_body
 from refund_plugin.webhooks.models import WebhookEvent
 from tests.saleor.app.conftest import APP, OTHER_API, OTHER_KEY, install, jwks, sign
 
@@ -217,3 +220,13 @@ def test_the_removal_of_another_app_or_of_an_earlier_installation_changes_nothin
     assert row.is_active
     assert row.token_encrypted == installation.token_encrypted
     assert not GatewayAccount.objects.get(slug="shop-example").on_hold
+
+
+def test_a_body_whose_length_nobody_told_is_not_read_beyond_the_limit():
+    request = HttpRequest()  # as an ASGI server hands over a chunked one
+    stream = request._stream = BytesIO(b"x" * 100)
+    with pytest.raises(TooLarge):
+        read_body(request, most_bytes=10)
+    assert stream.tell() == 11
+    request._stream = BytesIO(b"x" * 10)
+    assert read_body(request, most_bytes=10) == b"x" * 10
