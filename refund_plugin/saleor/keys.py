@@ -17,7 +17,7 @@ from jwt.exceptions import InvalidKeyError
 from refund_plugin.saleor.addresses import keys_url
 from refund_plugin.saleor.errors import KeysUnavailable, SignatureInvalid
 from refund_plugin.saleor.models import SaleorInstallation
-from refund_plugin.saleor.transport import USER_AGENT, NoAnswer, exchange
+from refund_plugin.saleor.transport import USER_AGENT, BearerAuth, NoAnswer, exchange
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ def read_keys(installation: SaleorInstallation) -> None:
                 timeout_seconds=TIMEOUT_SECONDS,
                 max_bytes=MAX_KEYS_BYTES,
                 headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+                auth=BearerAuth(),
             )
         except NoAnswer as error:
             logger.warning("Saleor %s: its keys could not be read (%s)", installation.slug, error)

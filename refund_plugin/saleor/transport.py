@@ -34,14 +34,15 @@ class TooLong(NoAnswer):
 
 
 class BearerAuth(AuthBase):
-    """Sends the token; as an object of its own, so that no `.netrc` takes its place. Its `repr` holds no token."""
+    """Sends the token, if there is one; as an object of its own, so that no `.netrc` takes its place. Its `repr` holds no token."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str = "") -> None:
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
 
@@ -49,7 +50,7 @@ class SaleorTransport(RequestsHTTPTransport):
     """gql's transport on requests, which reads no more of an answer than it should."""
 
     def __init__(self, url: str, token: str, *, timeout_seconds: float) -> None:
-        super().__init__(url, auth=BearerAuth(token) if token else None, headers={"User-Agent": USER_AGENT})
+        super().__init__(url, auth=BearerAuth(token), headers={"User-Agent": USER_AGENT})
         self._timeout_seconds = timeout_seconds
         self.session = requests.Session()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,3 +304,16 @@ def test_neither_a_representation_nor_a_log_nor_an_error_holds_the_token(
     client = SaleorClient(saleor.url, TOKEN)
     assert TOKEN not in repr(client) + repr(vars(client)) + repr(vars(client._transport))
     client.close()
+
+
+def test_a_password_of_the_machine_is_sent_to_nobody(
+    saleor: ScriptedSaleor, caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "netrc"
+    kept.write_text("machine 127.0.0.1 login name password word\n")
+    kept.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(kept))
+    saleor.says(Said({"data": {"user": None}}))
+    caller.execute(saleor.url, **READ)
+    SaleorClient(saleor.url, "").execute("CustomerById", id="VXNlcjox")
+    assert [asked.headers.get("authorization") for asked in saleor.asked] == [f"Bearer {TOKEN}", None]

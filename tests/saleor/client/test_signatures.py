@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.db import connection
 
 from refund_plugin.saleor.errors import KeysUnavailable, SignatureInvalid, TokenInvalid
 from refund_plugin.saleor.models import SaleorInstallation
@@ -257,3 +260,26 @@ def test_a_customers_token_is_one_of_the_storefront(installation: SaleorInstalla
     for changed in ({"type": "refresh"}, {"type": "thirdparty"}, {"app": installation.app_id}, {"owner": "plugin"}, {"exp": NOW}):
         with pytest.raises(TokenInvalid):
             verify_customer_token(token=signer("first").token({**given, **changed}), installation=installation, now=NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_deliveries_at_once_with_a_new_key_ask_for_it_once_and_none_is_taken_for_forged(
+    installation: SaleorInstallation, saleor: ScriptedSaleor
+) -> None:
+    signature = signer("first").sign(BODY)
+
+    def deliver(_number: int) -> str:
+        try:
+            verify(SaleorInstallation.objects.get(), signature)
+        except KeysUnavailable:
+            return "again"  # the reading was under way: Saleor delivers it once more
+        finally:
+            connection.close()
+        return "verified"
+
+    with ThreadPoolExecutor(6) as pool:
+        ended = Counter(pool.map(deliver, range(12)))
+    assert saleor.keys_asked == 1
+    assert ended["verified"] >= 1
+    assert ended["verified"] + ended["again"] == 12
+    verify(SaleorInstallation.objects.get(), signature)
