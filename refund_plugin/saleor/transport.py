@@ -98,7 +98,8 @@ def exchange(session: requests.Session, method: str, url: str, *, timeout_second
 
 def _read(response: requests.Response, *, ends: float, max_bytes: int) -> bytes:
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK_BYTES):
+    # read1 gives what has come; read would wait until a whole chunk has, so that a trickle could go on for ever
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > max_bytes:
             raise TooLong(f"the answer is longer than {max_bytes} bytes")

@@ -28,7 +28,7 @@ TOKEN = "a-token-of-exactly-30-letters."
 
 @dataclass
 class Said:
-    """One answer; `hangs` says nothing until the test is over, `drops` hangs up."""
+    """One answer; `hangs` says nothing until the test is over, `drops` hangs up, `trickles` never comes to its end."""
 
     document: Any = None
     status: int = 200
@@ -37,6 +37,7 @@ class Said:
     content_type: str = "application/json"
     hangs: bool = False
     drops: bool = False
+    trickles: bool = False
 
 
 @dataclass
@@ -122,9 +123,18 @@ class ScriptedSaleor:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 try:
-                    self.wfile.write(body)
+                    self._write(said, body)
                 except OSError:
                     self.close_connection = True  # the client has read enough
+
+            def _write(self, said: Said, body: bytes) -> None:
+                if said.trickles:
+                    for byte in body:
+                        if saleor.over.wait(0.02):
+                            break
+                        self.wfile.write(bytes([byte]))
+                else:
+                    self.wfile.write(body)
 
             def log_message(self, *args: object) -> None:
                 """Say nothing."""

@@ -109,6 +109,14 @@ def test_silence_ends_after_the_time_given_and_a_mutation_may_have_run(saleor: S
     assert caught.value.maybe_executed
 
 
+def test_a_trickle_ends_after_the_time_given_too(saleor: ScriptedSaleor, caller: Caller) -> None:
+    """Each byte comes in time, and all of them never."""
+    saleor.says(Said(body=b'{"data": "' + b"x" * 100_000 + b'"}', trickles=True))
+    with pytest.raises(SaleorUnreachable) as caught:
+        caller.execute(saleor.url, **CHANGE, timeout_seconds=0.3)
+    assert caught.value.maybe_executed
+
+
 def test_a_refused_connection_means_that_a_mutation_surely_did_not_run(caller: Caller) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else can begin to
