@@ -44,6 +44,17 @@ def missing(names: list[str], find) -> list[str]:
     return found
 
 
+def saleor_operations() -> list[str] | None:
+    """Return the names of what a Saleor can be asked, each made ready to send; None without the extra."""
+    if find_spec("gql") is None or find_spec("httpx") is None:
+        return None
+    from refund_plugin.saleor import asynchronous, operations
+    from refund_plugin.saleor.versions import NEWEST
+
+    assert asynchronous.AsyncSaleorClient
+    return [operations.operation(name, NEWEST).name for name in operations.names()]
+
+
 wanted = json.loads(Path(sys.argv[1]).read_text())
 now = timezone.now()
 order_paid(SimpleNamespace(number="1042", email="ada@example.com", paid_at=now, payment_intent="pi_1"))
@@ -60,6 +71,8 @@ print(
             "missing_templates": missing(wanted["templates"], get_template),
             "missing_static": missing(wanted["static"], finders.find),
             "missing_documents": missing(wanted["documents"], documents.document),
+            "saleor": saleor_operations(),
+            "saleor_manifest": address("refund_plugin:saleor_manifest"),
             "purchases": Purchase.objects.filter(number="1042").count(),
             "pages": {name: client.get(address(f"refund_plugin:{name}")).status_code for name in ("ask", "purchases")},
             "health": sorted(client.get(address("refund_plugin:health")).json()),

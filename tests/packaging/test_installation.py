@@ -116,6 +116,12 @@ def test_our_folder_of_documents_does_not_shadow_graphql_core(full: dict[str, An
     assert full["graphql"].endswith("/site-packages/graphql/__init__.py")
 
 
+def test_what_a_saleor_is_asked_comes_with_the_package(full: dict[str, Any], distribution: Distribution) -> None:
+    files = {path.stem for path in (distribution.source / "graphql" / "saleor").glob("*.graphql")}
+    assert set(full["saleor"]) == {name for name in files if not name.startswith("fragments")}
+    assert full["saleor_manifest"] == "/refunds/saleor/manifest.json"
+
+
 def test_an_order_told_by_the_documented_lines_can_be_asked_about(full: dict[str, Any]) -> None:
     assert full["purchases"] == 1
     assert full["quote"]["data"]["refundQuote"]["refundQuote"]["orderNumber"] == "1042"
@@ -127,8 +133,10 @@ def test_the_pages_answer(full: dict[str, Any], core: dict[str, Any]) -> None:
         assert found["health"] == ["broker", "database", "gateway", "status", "worker"]
 
 
-def test_without_extras_there_is_no_graphql_and_all_else_works(core: dict[str, Any]) -> None:
+def test_without_extras_there_is_no_graphql_and_no_saleor_and_all_else_works(core: dict[str, Any]) -> None:
     assert core["strawberry"] is False
     assert core["graphql"] is None
     assert core["quote"] is None
+    assert core["saleor"] is None
+    assert core["saleor_manifest"] == ""
     assert core["purchases"] == 1
