@@ -144,29 +144,37 @@ def _told(events: Sequence[EventData]) -> tuple[AnswerKind | None, Decimal]:
 
 
 def movements_of(transaction: TransactionData, grants: Sequence[GrantedRefundData]) -> list[Movement]:
-    """Return all refunds of a transaction, newest first."""
-    attempts = attempts_of(transaction)
+    """Return all refunds of a transaction, newest first.
+
+    Two that were requested in the same moment may have been taken for one by the app: what carries one reference was paid once. It
+    counts for the one that is ours, and the other is none.
+    """
+    ours_first = sorted(grants, key=lambda grant: (mark_of(grant.reason)[0] is None, grant.created))
     of_grant: dict[str, list[Attempt]] = {}
-    free: list[Attempt] = []
-    owner = {event.id: grant.id for grant in grants for event in grant.events}
-    for attempt in attempts:
-        granted = next((owner[event.id] for event in attempt.events if event.id in owner), None)
-        if granted is None:
-            free.append(attempt)
+    shadowed: set[str] = set()
+    found: list[Movement] = []
+    for attempt in attempts_of(transaction):
+        names = {event.id for event in attempt.events}
+        owners = [grant.id for grant in ours_first if any(event.id in names for event in grant.events)]
+        shadowed.update(owners[1:])
+        if owners:
+            of_grant.setdefault(owners[0], []).append(attempt)
         else:
-            of_grant.setdefault(granted, []).append(attempt)
-    found = [
-        _granted(transaction, grant, of_grant.get(grant.id, []))
-        for grant in grants
-        if grant.transaction_id == transaction.id or grant.id in of_grant
-    ]
-    found += [_ungranted(transaction, attempt) for attempt in free]
+            found.append(_ungranted(transaction, attempt))
+    for grant in grants:
+        tries = of_grant.get(grant.id, [])
+        if tries or grant.transaction_id == transaction.id:
+            found.append(_granted(transaction, grant, tries, is_shadowed=grant.id in shadowed))
     return sorted(found, key=lambda movement: movement.created, reverse=True)
 
 
-def _granted(transaction: TransactionData, grant: GrantedRefundData, attempts: Sequence[Attempt]) -> Movement:
+def _granted(transaction: TransactionData, grant: GrantedRefundData, attempts: Sequence[Attempt], *, is_shadowed: bool) -> Movement:
     kinds = {attempt.kind for attempt in attempts}
-    kind = next((known for known in _ORDER if known in kinds), _STATUS.get(grant.status))
+    kind = next((known for known in _ORDER if known in kinds), None)
+    if not attempts and is_shadowed:
+        kind = AnswerKind.MAYBE_EXECUTED if mark_of(grant.reason)[0] else None
+    elif not attempts:
+        kind = _STATUS.get(grant.status)
     taking = [attempt.amount for attempt in attempts if attempt.kind == kind]
     if kind != AnswerKind.SUCCEEDED:
         taking = taking[-1:]

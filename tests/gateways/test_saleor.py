@@ -431,3 +431,18 @@ def test_a_refund_is_granted_with_the_page_of_its_reason_and_without_one_when_th
     grants = slow.transaction(payment).order.granted_refunds
     assert len(grants) == 3
     assert [bool(grant.reason_reference) for grant in grants] == [True, False, False]
+
+
+def test_two_grants_that_the_app_took_for_one_are_one_refund_of_what_was_paid(slow: SaleorRig) -> None:
+    payment = slow.pay(Money(6000, "EUR"))
+    item = slow.transaction(payment)
+    grants = [slow.saleor.grant(item.order, item, "40.00") for _number in range(2)]
+    slow.saleor.send_refunds_together(grants)
+    slow.saleor.post.inside = lambda delivery: Answer(200, b'{"pspReference": "same", "result": "REFUND_SUCCESS", "amount": "40.00"}')
+    slow.saleor.work()
+    assert sorted(grant.status for grant in grants) == ["PENDING", "SUCCESS"]
+    page = slow.gateway.list_refunds(gateway_payment_id=payment)
+    assert isinstance(page, RefundPage)
+    assert [(found.answer.kind, found.answer.amount) for found in page.items] == [(AnswerKind.SUCCEEDED, Money(4000, "EUR"))]
+    state = slow.gateway.payment_state(payment)
+    assert isinstance(state, PaymentState) and state.refunded == Money(4000, "EUR")
