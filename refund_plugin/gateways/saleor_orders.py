@@ -1,7 +1,8 @@
 """An order of Saleor's as a sale: the lines that can be refunded as digital, and the payments that paid for them. Pure.
 
-What Saleor has no field for, a shop writes into the metadata of the line, the variant, the product or the product type, in this order
-(docs/saleor.md): `refunds.digital`, `refunds.nature`, `refunds.units`, `refunds.unit_name`, `refunds.product_type`, `refunds.tags`.
+What Saleor has no field for, a shop writes into the private metadata of the line, or the metadata of the variant, the product or the
+product type, in this order (docs/saleor.md): `refunds.digital`, `refunds.nature`, `refunds.units`, `refunds.unit_name`,
+`refunds.product_type`, `refunds.tags`. A line's public metadata is the buyer's, who may write it at the checkout.
 """
 
 from __future__ import annotations

@@ -165,7 +165,8 @@ class OrderLineData:
         total_gross, total_net: of all units, after all discounts of line and order.
         undiscounted_gross: of all units, before any discount.
         tax_rate: a fraction, such as 0.23.
-        metadata: of the keys asked for; the line's own values win over its variant's, product's and product type's.
+        metadata: of the keys asked for; the line's own private values win over its variant's, product's and product type's public ones.
+            A line's public metadata is left out: buyers write it.
         downloads: None where the version knows of none, and for a line that is not digital content.
     """
 

@@ -237,7 +237,7 @@ def order_line(node: Json) -> OrderLineData:
         total_net=amount(node["totalPrice"]["net"]),
         undiscounted_gross=amount(node["undiscountedTotalPrice"]["gross"]),
         tax_rate=_number(node["taxRate"]),
-        metadata=_merged(kind.get("metafields"), product.get("metafields"), variant.get("metafields"), node["metafields"]),
+        metadata=_merged(kind.get("metafields"), product.get("metafields"), variant.get("metafields"), node["privateMetafields"]),
         downloads=_downloads(used) if used else None,
     )
 

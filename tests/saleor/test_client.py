@@ -39,7 +39,8 @@ def test_an_order_with_its_money_is_read_as_it_is(saleor: Standin, client: Saleo
         "undiscounted": "20.00",
         "tax_rate": "0.07",
         "downloads": 2,
-        "metadata": {"nature": "service"},
+        "metadata": {"nature": "said by the buyer"},
+        "private_metadata": {"nature": "service"},
     }
     order = saleor.add_order(lines=[novel, {"price": "4.05", "quantity": 3, "shipping": True}], email="ada@example.com", user=user)
     paid = saleor.pay(order, psp_reference="pi_1")

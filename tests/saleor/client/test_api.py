@@ -102,7 +102,7 @@ def line(**changed: Any) -> dict[str, Any]:
         "taxRate": Decimal("0.07"),
         "totalPrice": taxed("18.20", "17.01"),
         "undiscountedTotalPrice": taxed("20.00", "18.69"),
-        "metafields": {"a": "line"},
+        "privateMetafields": {"a": "line"},
         "variant": {"id": "v", "metafields": {}, "product": product},
         "digitalContentUrl": {"id": "u", "downloadNum": 3, "created": MOMENT},
         **changed,

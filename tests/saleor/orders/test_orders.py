@@ -67,15 +67,15 @@ def test_an_installed_saleor_is_an_account_and_its_own_order_book_until_the_app_
     [
         ({}, {}, True),
         ({}, {"shipping": True}, False),
-        ({}, {"shipping": True, "metadata": {"refunds.digital": "yes"}}, True),
-        ({}, {"metadata": {"refunds.digital": "no"}}, False),
+        ({}, {"shipping": True, "private_metadata": {"refunds.digital": "yes"}}, True),
+        ({}, {"private_metadata": {"refunds.digital": "no"}}, False),
         ({"product_types": ["ebook"]}, {"type": "ebook"}, True),
         ({"product_types": ["ebook"]}, {"type": "voucher"}, False),
         ({"product_types": ["ebook"]}, {"type": "ebook", "shipping": True}, False),
-        ({"metadata": {"kind": "digital"}}, {"metadata": {"kind": "digital"}}, True),
+        ({"metadata": {"kind": "digital"}}, {"private_metadata": {"kind": "digital"}}, True),
         ({"metadata": {"kind": "digital"}}, {"product_metadata": {"kind": "digital"}}, True),
-        ({"metadata": {"kind": "digital"}}, {"product_metadata": {"kind": "digital"}, "metadata": {"kind": "print"}}, False),
-        ({"metadata": {"kind": ""}}, {"metadata": {"kind": "anything"}}, True),
+        ({"metadata": {"kind": "digital"}}, {"product_metadata": {"kind": "digital"}, "private_metadata": {"kind": "print"}}, False),
+        ({"metadata": {"kind": ""}}, {"private_metadata": {"kind": "anything"}}, True),
         ({"metadata": {"kind": ""}}, {}, False),
     ],
 )
@@ -86,6 +86,23 @@ def test_which_lines_are_digital(shop: Shop, settings: Any, options: dict[str, A
     shop.hear()
     assert Purchase.objects.filter(metadata__saleor_order=order.id).exists() is is_digital
     assert shop.waiting() == []
+
+
+def test_what_a_buyer_writes_on_a_line_makes_nothing_digital_and_grants_nothing(shop: Shop) -> None:
+    # anybody may write a checkout line's metadata, and Saleor copies it to the order's line
+    told = {
+        "refunds.digital": "yes",
+        "refunds.nature": "service",
+        "refunds.units": "9",
+        "refunds.product_type": "free",
+        "refunds.tags": "free",
+    }
+    order, _transaction = shop.sell(
+        {"price": "10.00", "metadata": told}, {"price": "15.00", "shipping": True, "sku": "MUG", "metadata": told}
+    )
+    shop.hear()
+    (line,) = shop.purchase(order).lines.all()
+    assert (line.paid_minor, line.nature, line.units_granted, line.product_type, line.tags) == (1000, "content", None, "digital", [])
 
 
 def test_things_that_are_shipped_are_left_out_and_the_payment_is_whole(shop: Shop) -> None:
