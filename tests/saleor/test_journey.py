@@ -10,7 +10,9 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -23,12 +25,14 @@ from refund_plugin.events.services import deliver_due
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.calls import drive_refunds
-from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.telling.services import tell_stores
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.apply import apply_waiting
 from tests.factories import publish_policy
+from tests.saleor.dashboard.conftest import Panel
 from tests.saleor.standin import Standin
+from tests.saleor.standin.traps import Fault
 from tests.saleor.standin.world import App, Order, TransactionItem, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,6 +101,15 @@ class World:
         assert answer.status == 200
         return " ".join(BeautifulSoup(answer.body, "html.parser").get_text(" ").split())
 
+    def press(self, page: bytes, label: str, **changes: str) -> bytes:
+        """Press a button of a panel, as the browser in the dashboard's frame does."""
+        panel = Panel(SimpleNamespace(content=page, wsgi_request=SimpleNamespace(path="/refunds/saleor/widgets/order/")))
+        button = next(each for each in panel.soup.select("button") if each.get_text(" ", strip=True).startswith(label))
+        path, fields = panel.sent_by(button)
+        answer = requests.post(urljoin(self.url, path), data={**fields, **changes}, timeout=WARM_SECONDS)
+        assert answer.status_code == 200
+        return answer.content
+
     def paid_at_stripe(self) -> int:
         """What the sandbox really paid back, in cents."""
         refunds = self.sandbox.get("state")["refunds"]
@@ -151,6 +164,67 @@ def test_from_the_order_to_the_money_over_another_payment_app(world: World) -> N
     assert transaction.refunded == Decimal("18.20")
     assert [grant.status for grant in order.granted_refunds] == ["SUCCESS"]
     assert world.paid_at_stripe() == 0
+
+
+def test_a_double_click_in_our_panel_pays_once(world: World) -> None:
+    order, transaction = world.sell("18.20", "30.00", ours=True)
+    opened = world.saleor.dashboard_post("ORDER_DETAILS_WIDGETS", world.staff, world.app, orderId=order.id)
+    sure = world.press(world.press(opened.body, "Start a refund"), "Continue", reason="other")
+    clicks = [threading.Thread(target=world.press, args=(sure, "Send €48.20 back")) for _ in range(2)]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    world.work()
+    assert world.paid_at_stripe() == 4820
+    assert (transaction.refunded, transaction.charged) == (Decimal("48.20"), 0)
+    assert RefundRequest.objects.count() == 1
+
+
+def test_what_another_payment_app_refuses_is_asked_for_once_and_has_failed_here_too(world: World) -> None:
+    order, transaction = world.sell("30.00", ours=False)
+    world.saleor.other.default = "failure"
+    world.ask()
+    world.later(minutes=30)
+    (refund,) = Refund.objects.all()
+    assert (refund.state, [grant.status for grant in order.granted_refunds]) == ("failed", ["FAILURE"])
+    assert len(world.saleor.other.asked) == 1
+    assert transaction.charged == 30
+
+
+def test_an_answer_of_another_payment_app_that_is_lost_is_never_asked_for_again_by_us(world: World) -> None:
+    _order, transaction = world.sell("30.00", ours=False)
+    world.saleor.other.default = "lost"
+    world.ask()
+    for minutes in (10, 60, 600):
+        world.later(minutes=minutes)
+    assert world.saleor.other.paid_for(transaction.id) == 30
+
+
+def test_an_app_that_was_removed_and_installed_again_goes_on_where_it_was(world: World) -> None:
+    _order, transaction = world.sell("18.20", "30.00", ours=True)
+    world.saleor.uninstall(world.app)
+    world.work()
+    world.app = world.saleor.install(f"{world.url}/refunds/saleor/manifest.json")
+
+    done = world.ask()
+
+    assert done.settlement == "COMPLETE"
+    assert world.paid_at_stripe() == 1820
+    assert transaction.refunded == Decimal("18.20")
+
+
+def test_while_saleor_is_down_the_customer_is_paid_and_saleor_hears_of_it_afterwards(world: World) -> None:
+    _order, transaction = world.sell("18.20", "30.00", ours=True)
+    world.saleor.traps.add(Fault("502", times=10_000))
+
+    done = world.ask()
+
+    assert done.settlement == "COMPLETE"
+    assert (world.paid_at_stripe(), transaction.refunded) == (1820, 0)
+    world.saleor.traps.clear()
+    world.later(minutes=120)
+    assert transaction.refunded == Decimal("18.20")
 
 
 def test_a_double_click_in_saleors_dashboard_pays_once(world: World) -> None:
