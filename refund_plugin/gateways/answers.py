@@ -92,6 +92,30 @@ class RefundPage:
     cursor: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookEntry:
+    """What a store's own books say of a payment that was made at another account.
+
+    Attributes:
+        name: the store's name of the payment.
+        account, gateway_payment_id: where the money is.
+        refunded: that went back, or is on its way, as the store believes.
+    """
+
+    name: str
+    account: str
+    gateway_payment_id: str
+    refunded: Money
+
+
+@dataclass(frozen=True, slots=True)
+class BookPage:
+    """One page of a store's books, what changed last first; `cursor` as of `RefundPage`."""
+
+    items: tuple[BookEntry, ...]
+    cursor: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentState:
     """A payment as its gateway has it now.

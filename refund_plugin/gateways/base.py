@@ -16,6 +16,7 @@ from django.db import connections
 from refund_plugin.errors import GatewayInTransaction, WebhookRejected
 from refund_plugin.gateways.answers import (
     AnswerKind,
+    BookPage,
     Capabilities,
     GatewayAnswer,
     ListedRefund,
@@ -52,6 +53,7 @@ class Gateway(ABC):
 
     kind: str
     capabilities = Capabilities()
+    keeps_books = False  # whether it also has books of payments that were made at other accounts
     sale_kinds: tuple[SaleKind, ...] = ()  # of a gateway that also keeps the order book, in the order in which they are read
 
     @abstractmethod
@@ -134,6 +136,10 @@ class Gateway(ABC):
         self, *, created_after: datetime | None = None, cursor: str = "", gateway_payment_id: str = ""
     ) -> DisputePage | GatewayAnswer:
         """Read one page of all disputes and inquiries of the account, or of one payment; arguments as of `list_refunds`."""
+        return NOT_SUPPORTED
+
+    def list_books(self, *, changed_after: datetime | None = None, cursor: str = "") -> BookPage | GatewayAnswer:
+        """Read one page of what a store's own books say of payments at other accounts; an answer when it could not be read."""
         return NOT_SUPPORTED
 
     # What only a gateway that also keeps the order book can do; for the others there is nothing to read.

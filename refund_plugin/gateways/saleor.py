@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from refund_plugin.gateways import saleor_orders
-from refund_plugin.gateways.answers import Operation, payment_of_canceled
+from refund_plugin.gateways.answers import BookPage, Operation, payment_of_canceled
 from refund_plugin.gateways.base import (
     AnswerKind,
     Capabilities,
@@ -77,6 +77,7 @@ class SaleorGateway(Gateway):
     kind = "saleor"
     capabilities = Capabilities(cancel_before_capture=True, idempotency="lookup", events=True)
     sale_kinds = ("order",)
+    keeps_books = True
 
     def __init__(
         self,
@@ -190,6 +191,14 @@ class SaleorGateway(Gateway):
             return looked if isinstance(looked, GatewayAnswer) else DisputePage(disputes_of(looked.transaction))
         try:
             return self._listing.disputes(created_after=created_after, cursor=cursor)
+        except SaleorError as error:
+            return answer_to(error, is_read=True)
+
+    def list_books(self, *, changed_after: datetime | None = None, cursor: str = "") -> BookPage | GatewayAnswer:
+        """See `Gateway.list_books`."""
+        refuse_inside_transaction()
+        try:
+            return self._listing.books(changed_after=changed_after, cursor=cursor)
         except SaleorError as error:
             return answer_to(error, is_read=True)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from refund_plugin.gateways import saleor_orders
-from refund_plugin.gateways.answers import ListedRefund, RefundPage
+from refund_plugin.gateways.answers import BookEntry, BookPage, ListedRefund, RefundPage
 from refund_plugin.gateways.facts import DisputePage
 from refund_plugin.gateways.saleor_refunds import disputes_of, listed, movements_of, requested
 from refund_plugin.gateways.sales import SalePage
+from refund_plugin.money import Money
 from refund_plugin.saleor import api
 from refund_plugin.saleor.client import SaleorClient
 from refund_plugin.saleor.data import OrderMoneyData, TransactionData
@@ -49,6 +50,22 @@ class SaleorListing:
         orders, following = self._money(created_after, cursor)
         found = [item for order in orders for transaction in others(order, self._rules) for item in disputes_of(transaction)]
         return DisputePage(tuple(item for item in found if created_after is None or item.created >= created_after), following)
+
+    def books(self, *, changed_after: datetime | None, cursor: str) -> BookPage:
+        """Read what Saleor believes of the payments that our App owns, one page of orders at a time."""
+        orders, following = self._money(changed_after, cursor)
+        found = [
+            BookEntry(
+                name=transaction.id,
+                account=self._rules.payment_account,
+                gateway_payment_id=transaction.psp_reference,
+                refunded=Money.from_decimal(transaction.refunded + transaction.refund_pending, transaction.currency),
+            )
+            for order in orders
+            for transaction in order.transactions
+            if self._rules.owns(transaction) and transaction.psp_reference
+        ]
+        return BookPage(tuple(found), following)
 
     def _money(self, created_after: datetime | None, after: str) -> tuple[tuple[OrderMoneyData, ...], str]:
         page = api.read_order_money_page(self._client, after=after, updated_after=created_after, page_size=self._sizes["money"])

@@ -26,7 +26,7 @@ from refund_plugin.refunds.disputes import record_dispute
 from refund_plugin.refunds.models import Dispute, DisputeOutcome
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun
 
-DISPUTES, PAYMENTS = "disputes:", "payments:"
+DISPUTES, PAYMENTS, BOOKS = "disputes:", "payments:", "books:"
 FIRST_PAYMENT = f"{PAYMENTS}0"
 PAYMENTS_PER_STEP = 25
 NOTHING_TO_READ = frozenset({NOT_SUPPORTED.code, "resource_missing"})
@@ -94,7 +94,8 @@ def read_payments(run: ReconciliationRun, gateway: Gateway, *, now: datetime) ->
             if not _is_given_up(run, gateway, asked):
                 return asked
             _alert_unread(run.account, payment.gateway_payment_id, asked, now)
-    return Read(f"{PAYMENTS}{found[-1].pk}" if len(found) == PAYMENTS_PER_STEP else "", counts)
+    behind = BOOKS if gateway.keeps_books else ""
+    return Read(f"{PAYMENTS}{found[-1].pk}" if len(found) == PAYMENTS_PER_STEP else behind, counts)
 
 
 def _ask_captured(payment: Payment, gateway: Gateway, counts: Counter[str], *, now: datetime) -> GatewayAnswer | None:

@@ -26,8 +26,9 @@ from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.externals import Seen, record_seen
 from refund_plugin.refunds.models import Refund, RefundOrigin
 from refund_plugin.refunds.outcomes import FACTS, Told, record_answers
+from refund_plugin.refunds.reconcile.books import read_books
 from refund_plugin.refunds.reconcile.models import Finding, FindingKind, ReconciliationRun, RunState
-from refund_plugin.refunds.reconcile.payments import DISPUTES, PAYMENTS, Read, read_disputes, read_payments, wait_for_slot
+from refund_plugin.refunds.reconcile.payments import BOOKS, DISPUTES, PAYMENTS, Read, read_disputes, read_payments, wait_for_slot
 from refund_plugin.refunds.states import GONE, OVER, RefundState
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _advance(run: ReconciliationRun, lease: datetime, *, now: datetime) -> bool:
 
 
 def _read(run: ReconciliationRun, *, now: datetime) -> Read | GatewayAnswer:
-    """Read and record the next page: first of refunds, then of disputes, then of payments."""
+    """Read and record the next page: first of refunds, then of disputes, then of payments, at last of a store's own books."""
     try:
         gateway = gateway_for(run.account)
     except GatewayMisconfigured as error:
@@ -121,6 +122,8 @@ def _read(run: ReconciliationRun, *, now: datetime) -> Read | GatewayAnswer:
         return read_disputes(run, gateway, now=now)
     if run.cursor.startswith(PAYMENTS):
         return read_payments(run, gateway, now=now)
+    if run.cursor.startswith(BOOKS):
+        return read_books(run, gateway)
     wait_for_slot(run.account)
     page = gateway.list_refunds(created_after=run.since, cursor=run.cursor)
     if isinstance(page, GatewayAnswer):

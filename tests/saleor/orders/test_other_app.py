@@ -9,10 +9,18 @@ import pytest
 
 from refund_plugin import clock
 from refund_plugin.events.services import deliver_due
+from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
+from refund_plugin.gateways.memory import MemoryGateway
+from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.gateways.services import gateway_for
+from refund_plugin.money import Money
+from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest
-from refund_plugin.refunds.reconcile.models import Finding, RunState
+from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, RunState
 from refund_plugin.refunds.reconcile.services import advance_run, start_run
+from refund_plugin.refunds.telling.models import StoreTelling
 from tests.factories import publish_policy
 from tests.refunds.helpers import ask
 from tests.saleor.orders.shop import Shop
@@ -154,3 +162,37 @@ def test_the_reconciliation_of_a_saleor_finds_what_no_event_told(shop: Shop, sol
     assert (run.state, run.counts["listed"], run.counts["ours"], run.counts["external"]) == ("done", 2, 1, 1)
     assert shop.payment(second).gone_minor == 500
     assert not Finding.objects.exists()
+
+
+def test_saleors_totals_of_our_own_payments_are_compared_with_ours_once_nothing_is_under_way(shop: Shop) -> None:
+    gateway = gateway_for(GatewayAccount.objects.get(slug="main"))
+    assert isinstance(gateway, MemoryGateway)
+    publish_policy(store=shop.store)
+    sold = {name: shop.sell({"price": "30.00", "type": "ebook"}, ours=name) for name in ("pi_right", "pi_wrong", "pi_moving", "pi_none")}
+    shop.hear()
+    for name, (order, transaction) in sold.items():
+        gateway.add_payment(name, Money(3000, "EUR"))
+        Payment.objects.filter(purchase=shop.purchase(order)).update(history_due_at=None)
+        if name != "pi_none":
+            request_refund(shop, order)
+        if name == "pi_right":
+            shop.saleor.report_as(shop.app, transaction, "REFUND_SUCCESS", "r-1", Decimal("30.00"))
+    for refund in Refund.objects.exclude(payment__gateway_payment_id="pi_moving"):
+        told = GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id=f"re_{refund.payment}", amount=refund.amount)
+        record_answer(refund_id=refund.pk, answer=told, now=clock.now())
+    StoreTelling.objects.update(due_at=None)
+
+    def compare() -> ReconciliationRun:
+        run = start_run(account=shop.account)
+        while run.state == RunState.RUNNING:
+            assert advance_run(run.pk, now=clock.now())
+            run.refresh_from_db()
+        return run
+
+    run = compare()
+    (finding,) = Finding.objects.filter(account=shop.account, resolved_at__isnull=True)
+    assert (finding.gateway_refund_id, finding.ours, finding.theirs) == (sold["pi_wrong"][1].id, "30.00 EUR pi_wrong", "0.00 EUR")
+    assert run.counts["books"] == 3, "what is under way is compared later"
+    shop.saleor.report_as(shop.app, sold["pi_wrong"][1], "REFUND_SUCCESS", "r-2", Decimal("30.00"))
+    compare()
+    assert not Finding.objects.filter(resolved_at__isnull=True).exists()
