@@ -517,6 +517,16 @@ class TestTraps:
         shop.work()
         assert shop.other.paid_for(theirs.id) == 60
 
+    def test_8_an_app_that_pays_by_the_key_of_the_newest_event_pays_one_of_them_and_the_other_stays_pending(self, shop: Standin) -> None:
+        order = shop.add_order(lines=[{"price": "60.00"}])
+        theirs = shop.pay(order)
+        shop.other.default = "by_key"
+        grants = [shop.grant(order, theirs, "40.00") for _ in range(2)]
+        shop.send_refunds_together(grants)
+        shop.work()
+        assert [grant.status for grant in grants] == ["SUCCESS", "PENDING"]
+        assert (theirs.refunded, theirs.charged, shop.other.paid_for(theirs.id)) == (40, 20, 40)
+
     def test_9_a_second_refusal_without_a_reference_is_swallowed_and_the_grant_stays_pending_for_ever(
         self, shop: Standin, order: Order, ours: TransactionItem, mine: ScriptedApp
     ) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from tests.saleor.standin.webhooks import Answer, Delivery, NoAnswer
 from tests.saleor.standin.world import App, TransactionEvent, Webhook, World
 
-Behaviour = Literal["success", "async", "failure", "lost", "never", "lost_unpaid", "500_then_success"]
+Behaviour = Literal["success", "async", "failure", "lost", "never", "lost_unpaid", "500_then_success", "by_key"]
 IDENTIFIER = "other.payment.app"
 
 
@@ -30,7 +30,8 @@ class OtherApp:
     """It pays whatever it is asked for: nothing here is capped, as trap 6 observed it.
 
     success: pays and says so. async: takes the request and tells later (`settle`). failure: refuses. lost: pays, but its answer
-    never arrives. never: takes the request and is not heard of again. lost_unpaid: neither pays nor answers.
+    never arrives. never: takes the request and is not heard of again. lost_unpaid: neither pays nor answers. by_key: pays once for
+    each idempotency key of the newest event, as Saleor's documentation advises; two requests of one moment show the same one.
     """
 
     world: World
@@ -46,7 +47,11 @@ class OtherApp:
         """Install it without a manifest."""
         app = App(id=world.next_id("App"), identifier=IDENTIFIER, name="Other Payments", permissions=["HANDLE_PAYMENTS"])
         events = ["TRANSACTION_REFUND_REQUESTED", "TRANSACTION_CHARGE_REQUESTED", "TRANSACTION_CANCELATION_REQUESTED"]
-        query = "subscription { event { ... on TransactionRefundRequested { action { amount } } } }"
+        query = """
+            subscription {
+              event { ... on TransactionRefundRequested { action { amount } transaction { events { idempotencyKey } } } }
+            }
+        """
         hook = Webhook(id=world.next_id("Webhook"), app=app, name="refunds", target_url="inside:other", query=query, events=events)
         app.webhooks.append(hook)
         world.apps[app.id] = app
@@ -59,7 +64,10 @@ class OtherApp:
         self.asked.append(request)
         behaviour = self.script.popleft() if self.script else self.default
         reference = f"other_{uuid.uuid4().hex[:12]}"
-        if behaviour in ("success", "lost"):
+        if behaviour == "by_key":
+            reference = f"other_{json.loads(delivery.body)['transaction']['events'][0]['idempotencyKey']}"
+        is_new = reference not in {payout.psp_reference for payout in self.paid}
+        if behaviour in ("success", "lost", "by_key") and is_new:
             self.pay_out(request.transaction.id, request.amount_value, reference)
         if behaviour in ("lost", "lost_unpaid"):
             raise NoAnswer("timed out")
