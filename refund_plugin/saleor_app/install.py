@@ -17,9 +17,15 @@ from refund_plugin.errors import RefundPluginError
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.orders.taking_over import start_backfill
 from refund_plugin.saleor.api import read_app
-from refund_plugin.saleor.client import SaleorClient
+from refund_plugin.saleor.client import SaleorClient, client_for
 from refund_plugin.saleor.data import AppData
-from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied, SaleorTokenInvalid, SaleorVersionUnsupported
+from refund_plugin.saleor.errors import (
+    SaleorError,
+    SaleorPermissionDenied,
+    SaleorTokenInvalid,
+    SaleorVersionUnsupported,
+    SecretUnreadable,
+)
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import allowed_options, is_secure, normalised, slug_for
 from refund_plugin.saleor.secrets import encrypt
@@ -153,6 +159,21 @@ def _own_rows(installation: SaleorInstallation, *, name: str) -> GatewayAccount:
 def _taken(slug: str) -> InstallationRefused:
     told = _("There is another store or account named “%(slug)s”. Set the option “store” of this Saleor to a name of its own.")
     return InstallationRefused("STORE_TAKEN", told % {"slug": slug})
+
+
+def is_removed(installation: SaleorInstallation) -> bool:
+    """Ask a Saleor whether it has really removed the App; no transaction may be open.
+
+    Every App of a Saleor may have texts of its own making signed with the same key, so a signed word alone does not cut us off.
+
+    Raises:
+        SaleorError: it does not answer now.
+    """
+    try:
+        read_app(client_for(installation.slug, timeout_seconds=CALL_BACK_SECONDS, attempts=1))
+    except (SaleorTokenInvalid, SecretUnreadable):  # nobody there knows the token, or we do not know it any more
+        return True
+    return False
 
 
 def remove_installation(*, installation: SaleorInstallation, app_id: str, now: datetime) -> bool:

@@ -23,12 +23,12 @@ from django.views.decorators.csrf import csrf_exempt
 from refund_plugin import clock
 from refund_plugin.gateways.facts import WebhookSale
 from refund_plugin.gateways.models import GatewayAccount
-from refund_plugin.saleor.errors import KeysUnavailable, NotInstalled, SignatureInvalid
+from refund_plugin.saleor.errors import KeysUnavailable, NotInstalled, SaleorRateLimited, SaleorUnreachable, SignatureInvalid
 from refund_plugin.saleor.installations import installation_of_request
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.signatures import verify_webhook
 from refund_plugin.saleor_app.bodies import TooLarge, read_body, read_object
-from refund_plugin.saleor_app.install import remove_installation
+from refund_plugin.saleor_app.install import is_removed, remove_installation
 from refund_plugin.saleor_app.manifest import ORDER_EVENTS
 from refund_plugin.webhooks.services import keep_event
 
@@ -43,7 +43,7 @@ MAX_BODY_BYTES = 256 * 1024
 class SaleorWebhooks(View):
     """Answer 200 for what was taken in or changes nothing, 4xx for what does not verify, which Saleor does not send again.
 
-    Only while the database does not answer, or Saleor's new key cannot be read, the answer is 503: an asynchronous event comes
+    Only while the database does not answer, or Saleor cannot be asked what it takes, the answer is 503: an asynchronous event comes
     again then, with the same body, after 10, 20, 40, 80 and 160 seconds. (A transaction's request would not: see `transactions.py`.)
     """
 
@@ -58,7 +58,7 @@ class SaleorWebhooks(View):
             take_in(installation=installation, body=body, now=clock.now())
         except TooLarge:
             return JsonResponse({"error": "too large"}, status=413)
-        except (OperationalError, InterfaceError, KeysUnavailable):
+        except (OperationalError, InterfaceError, KeysUnavailable, SaleorRateLimited, SaleorUnreachable):
             logger.exception("an event of Saleor could not be kept; it comes again")
             return JsonResponse({"error": "LATER"}, status=503)
         except (NotInstalled, SignatureInvalid) as error:
@@ -81,9 +81,18 @@ def take_in(*, installation: SaleorInstallation, body: bytes, now: datetime) -> 
         return
     kind = _kind_of(told)
     if kind == "APP_DELETED":
-        remove_installation(installation=installation, app_id=_id_of(told.get("app")), now=now)
+        _remove(installation, app_id=_id_of(told.get("app")), now=now)
     elif kind in ORDER_EVENTS and (order := _order_of(told)):
         _keep(installation, told, body, kind=kind, order=order, now=now)
+
+
+def _remove(installation: SaleorInstallation, *, app_id: str, now: datetime) -> None:
+    if not app_id or app_id != installation.app_id:  # another App, or an earlier installation of this one
+        return
+    if is_removed(installation):
+        remove_installation(installation=installation, app_id=app_id, now=now)
+    else:
+        logger.warning("%s was said to have removed the App, and denies it", installation.slug)
 
 
 def _keep(installation: SaleorInstallation, told: Mapping[str, Any], body: bytes, *, kind: str, order: str, now: datetime) -> None:

@@ -12,11 +12,12 @@ from django.http import HttpRequest
 
 from refund_plugin.clock import now
 from refund_plugin.gateways.models import GatewayAccount
+from refund_plugin.saleor.errors import SaleorRateLimited, SaleorTokenInvalid, SaleorUnreachable
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app import webhooks
 from refund_plugin.saleor_app.bodies import TooLarge, read_body
 from refund_plugin.webhooks.models import WebhookEvent
-from tests.saleor.app.conftest import APP, OTHER_API, OTHER_KEY, install, jwks, sign
+from tests.saleor.app.conftest import APP, OTHER_API, OTHER_KEY, WELL, install, jwks, sign
 
 pytestmark = pytest.mark.django_db
 
@@ -200,7 +201,40 @@ def test_only_a_post_is_heard(installation, client):
     assert client.get("/refunds/saleor/webhooks/").status_code == 405
 
 
-def test_the_removed_app_loses_its_token_and_its_account_is_held_while_store_and_events_stay(installation, send):
+@pytest.fixture
+def removed(monkeypatch):
+    """Let Saleor say whether it knows our token; it does not, unless the test says otherwise."""
+
+    def says(answer):
+        def read(client):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr("refund_plugin.saleor_app.install.read_app", read)
+
+    says(SaleorTokenInvalid("AppRead"))
+    return says
+
+
+def test_a_removal_that_saleor_itself_denies_was_made_up_by_another_app_and_changes_nothing(installation, send, removed):
+    removed(WELL)
+    assert send(REMOVED).status_code == 200
+    assert SaleorInstallation.objects.values("is_active", "token_encrypted").get() == {
+        "is_active": True,
+        "token_encrypted": installation.token_encrypted,
+    }
+    assert not GatewayAccount.objects.get(slug="shop-example").on_hold
+
+
+@pytest.mark.parametrize("error", [SaleorUnreachable("AppRead"), SaleorRateLimited("AppRead", 5)])
+def test_a_removal_that_cannot_be_confirmed_now_is_asked_for_again(installation, send, removed, error):
+    removed(error)
+    assert send(REMOVED).status_code == 503
+    assert SaleorInstallation.objects.get().is_active
+
+
+def test_the_removed_app_loses_its_token_and_its_account_is_held_while_store_and_events_stay(installation, send, removed):
     send(PAID)
     assert send(REMOVED).status_code == 200
     row = SaleorInstallation.objects.get()
@@ -214,7 +248,7 @@ def test_the_removed_app_loses_its_token_and_its_account_is_held_while_store_and
 
 
 @pytest.mark.parametrize("app", [{"id": "QXBwOjk5"}, {"id": ""}, {}, None, "QXBwOjE="])
-def test_the_removal_of_another_app_or_of_an_earlier_installation_changes_nothing(installation, send, app):
+def test_the_removal_of_another_app_or_of_an_earlier_installation_changes_nothing(installation, send, removed, app):
     assert send(REMOVED | {"app": app}).status_code == 200
     row = SaleorInstallation.objects.get()
     assert row.is_active
