@@ -32,7 +32,9 @@ from tests.saleor.standin.world import OrderGrantedRefund
 
 EXAMPLES = int(os.environ.get("REFUND_SALEOR_EXAMPLES", "12"))
 STEPS = 25
-AMOUNTS = ("5.00", "10.00", "20.00", "30.00")
+AMOUNTS = ("5.00", "5.00", "10.00", "20.00", "30.00")
+LOST = st.sampled_from(["", "", "timeout", "502", "502_before", "garbage"])  # what becomes of our answer
+FAR = st.integers(0, 3)  # how far what somebody began goes on by itself: asked, delivered, paid, told
 SYNC_FAULTS = (None, None, None, "timeout", "502", "502_before", "garbage")
 API_FAULTS = (None, None, None, "drop", "500", "garbage")
 WAITS = (3, 11, 70, 130, 3700)
@@ -58,32 +60,49 @@ class MoneyMachine(RuleBasedStateMachine):
         self.shop.gateway._script.clear()
         self.grants: list[OrderGrantedRefund] = []
 
-    @initialize()
-    def buy(self) -> None:
-        """Two books."""
+    @initialize(amount=st.sampled_from(AMOUNTS), far=FAR)
+    def buy(self, amount: str, far: int) -> None:
+        """Two books, and somebody who grants a refund of them."""
         self.sold = self.shop.sell("10.00", "20.00")
+        self.grant(amount, far)
 
     # in Saleor's dashboard
 
-    @rule(amount=st.sampled_from(AMOUNTS))
-    def press(self, amount: str) -> None:
+    @rule(amount=st.sampled_from(AMOUNTS), far=FAR, lost=LOST)
+    def press(self, amount: str, far: int, lost: str) -> None:
         """Somebody presses "refund" on the transaction."""
-        self.standin.refund_at_once(self.sold.transaction, amount)
+        if self.sold.transaction.charged > 0:
+            self.standin.refund_at_once(self.sold.transaction, amount)
+            self._go_on(far, lost)
 
-    @rule(amount=st.sampled_from(AMOUNTS))
-    def grant(self, amount: str) -> None:
+    @rule(amount=st.sampled_from(AMOUNTS), far=FAR, lost=LOST)
+    def grant(self, amount: str, far: int, lost: str = "") -> None:
         """Somebody grants a refund and sends it."""
         with suppress(Refusal):  # more than is charged now
             grant = self.standin.grant(self.sold.order, self.sold.transaction, amount)
             self.grants.append(grant)
             self.standin.send_refund(grant)
+            self._go_on(far, lost)
 
-    @rule(n=st.integers(0, 5))
-    def send_again(self, n: int) -> None:
-        """Somebody presses "send" on a granted refund again."""
+    @rule(n=st.integers(0, 5), far=FAR, together=st.booleans())
+    def send_again(self, n: int, far: int, together: bool) -> None:
+        """Somebody presses "send" on a granted refund again, perhaps twice in a moment."""
         if self.grants:
+            grant = self.grants[n % len(self.grants)]
             with suppress(Refusal):  # it is pending, or paid
-                self.standin.send_refund(self.grants[n % len(self.grants)])
+                self.standin.send_refunds_together([grant, grant] if together else [grant])
+                self._go_on(far)
+
+    def _go_on(self, far: int, lost: str = "") -> None:
+        if far > 0:
+            if lost:
+                self.standin.traps.add_sync(lost)  # type: ignore[arg-type]
+            self.standin.work()
+            self.standin.traps.clear()
+        if far > 1:
+            drive_refunds()
+        if far > 2:
+            self._follow()
 
     # between Saleor and us
 
@@ -125,22 +144,23 @@ class MoneyMachine(RuleBasedStateMachine):
         self._follow()
         self.standin.traps.clear()
 
-    @rule(n=st.integers(0, 5), ends=st.booleans())
-    def bank(self, n: int, ends: bool) -> None:
+    @rule(n=st.integers(0, 5), ends=st.booleans(), told=st.booleans())
+    def bank(self, n: int, ends: bool, told: bool) -> None:
         """A bank books what is pending, or returns money."""
         moving = [refund for refund in self.sold.refunds if refund.state in (RefundState.PENDING, RefundState.SUCCEEDED)]
         if moving:
             refund = moving[n % len(moving)]
             succeeded = ends and refund.state == RefundState.PENDING
-            self.shop.hear(refund, AnswerKind.SUCCEEDED if succeeded else AnswerKind.FAILED, follow=False)
+            self.shop.hear(refund, AnswerKind.SUCCEEDED if succeeded else AnswerKind.FAILED, follow=told)
 
-    @rule()
-    def clerk_retries(self) -> None:
+    @rule(far=st.sampled_from([0, 2, 3]))
+    def clerk_retries(self, far: int) -> None:
         """A clerk sends what failed again."""
         for refund in self.sold.refunds:
             if refund.state == RefundState.FAILED and refund.owed:
                 with suppress(RefundPluginError):  # its money was given to another refund
                     retry_refund(refund_id=refund.pk, by=CLERK, reason="again", now=clock.now())
+                    self._go_on(far)
 
     @rule(seconds=st.sampled_from(WAITS))
     def wait(self, seconds: int) -> None:
@@ -177,6 +197,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.shop.gateway._script.clear()
         self._until(lambda: not self.standin.post.queue, "Saleor's requests")
         self._until(lambda: not any(refund.state in HELD for refund in self.sold.refunds), "our refunds")
+        self._follow()
         self._until(lambda: not StoreTelling.objects.filter(due_at__isnull=False).exists(), "what Saleor is told")
         assert books_agree(self.sold)
 
