@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,30 +10,34 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action, Actor
-from refund_plugin.errors import Required
+from refund_plugin.errors import Required, WrongState
 from refund_plugin.events.services import DomainEvent, record
 from refund_plugin.money import Money
 from refund_plugin.refunds import events
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.checks import check_amounts, check_open, check_reason, check_text, suggested_amounts
 from refund_plugin.refunds.locks import lock_request
-from refund_plugin.refunds.models import Decision, DecisionOutcome, RefundOrigin, RefundRequest
+from refund_plugin.refunds.manual.services import do_claim, why_not_by_hand
+from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundOrigin, RefundRequest
 from refund_plugin.refunds.quote import amount_step, sendable_payments
 from refund_plugin.refunds.reserve import LineGrant
 from refund_plugin.refunds.services import do_move, do_send
 from refund_plugin.refunds.states import RequestState
 
 
-def approve_request(*, request_id: UUID, by: Actor, reason: str, now: datetime, amounts: Mapping[int, int] | None = None) -> RefundRequest:
+def approve_request(
+    *, request_id: UUID, by: Actor, reason: str, now: datetime, amounts: Mapping[int, int] | None = None, by_hand: bool = False
+) -> RefundRequest:
     """Approve a request, fully or for less, and hold the money.
 
     Args:
         amounts: minor units by line id; the verdicts' own amounts when omitted. A line that is missing gets nothing.
         reason: recorded with the decision; required.
+        by_hand: nothing is sent, because `by` gives it in another way, such as store credit.
         now: UTC.
     Raises:
         NotFound, NotAllowed: see `check_may`.
-        WrongState: the request is not open.
+        WrongState: the request is not open; or it cannot be paid by hand, see `why_not_by_hand`.
         InvalidInput: an amount below zero, above what is left, or none at all; a missing reason.
         ExceedsBalance: more than is left on the purchase's payments.
     """
@@ -54,10 +58,20 @@ def approve_request(*, request_id: UUID, by: Actor, reason: str, now: datetime, 
             request, DecisionOutcome.APPROVED, by=by, reason=reason, granted=granted, override=granted != suggested, now=now
         )
         grants = [LineGrant(item.line, item.quantity, granted[item.line_id]) for item in asked]
-        do_send(request, decision, grants, payments, step=step, origin=RefundOrigin.STAFF, now=now)
+        refunds = do_send(request, decision, grants, payments, step=step, origin=RefundOrigin.STAFF, now=now)
+        if by_hand:
+            _do_claim_all(request, refunds, by=by, now=now)
         do_move(request, RequestState.APPROVED, now=now)
         record(_decision_event(events.REQUEST_APPROVED, request, decision, by), now=now)
     return request
+
+
+def _do_claim_all(request: RefundRequest, refunds: Sequence[Refund], *, by: Actor, now: datetime) -> None:
+    check_may(request=request, by=by, action=Action.PAY_BY_HAND)
+    for refund in refunds:
+        if problem := why_not_by_hand(refund):
+            raise WrongState(problem)
+        do_claim(refund, by=by, now=now)
 
 
 def decline_request(*, request_id: UUID, by: Actor, reason: str, now: datetime) -> RefundRequest:

@@ -10,7 +10,9 @@ from django.utils.text import slugify
 from refund_plugin.conf import settings
 
 # each has a row in docs/saleor.md
-OPTIONS = frozenset({"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons"})
+OPTIONS = frozenset({"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons", "store_credit"})
+# what `store_credit` may be, and the permission that it takes: of the App, and of whoever gives it
+STORE_CREDIT = {"gift_card": "MANAGE_GIFT_CARD", "voucher": "MANAGE_DISCOUNTS"}
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_SLUG = 50

@@ -15,17 +15,18 @@ from django.utils.translation import gettext_lazy
 
 from refund_plugin import clock
 from refund_plugin.actor import Action
-from refund_plugin.errors import NotAllowed, NotFound, RefundPluginError, WrongState
+from refund_plugin.errors import NotFound, RefundPluginError, WrongState
 from refund_plugin.money import Money
-from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.presenting import CaseLine, case_lines, decides_unseen, total, why_a_person, without_verdict
 from refund_plugin.refunds.queries import case as read_case
 from refund_plugin.refunds.queries import money_needs_person, needs_person, queue_counts, staff_queue
 from refund_plugin.refunds.review import approve_request, ask_for_evidence, decline_request
-from refund_plugin.refunds.states import OPEN_FOR_STAFF, REQUEST_TRANSITIONS, RequestState
+from refund_plugin.refunds.states import OPEN_FOR_STAFF, REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.saleor_app.frame import dashboard_page, formatter_of, show
 from refund_plugin.saleor_app.presenting import STATUS, admin_url
+from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit
 from refund_plugin.saleor_app.visits import Visit
 
 PER_PAGE = 20
@@ -73,10 +74,6 @@ def case(request: HttpRequest, visit: Visit) -> HttpResponse:
         if request.POST.get("seen") != seen_stamp(found):
             raise WrongState
         done = verb(visit, found, request.POST, clock.now())
-    except NotAllowed as error:
-        if not visit.may_send and verb is _approve:
-            raise
-        return _show(visit, found, sent=request.POST, problem=error)
     except RefundPluginError as error:
         return _show(visit, _find(visit, str(found.pk)), sent=request.POST, problem=error)
     return _show(visit, _find(visit, str(found.pk)), done=done)
@@ -126,6 +123,7 @@ def _show(
         "seen": seen_stamp(found),
         "admin_url": admin_url(found),
         "payments": [(payment_name(payment, for_staff=True), payment.left) for payment in found.purchase.payments.all()],
+        "refunds": [(refund, bool(visit.credit) and can_be_credit(refund)) for refund in found.refunds.all()],
         "may_approve": is_open and Action.APPROVE in actions,
         "may_decline": is_open and Action.DECLINE in actions,
         "may_ask": is_open and Action.ASK_EVIDENCE in actions and RequestState.NEEDS_EVIDENCE in REQUEST_TRANSITIONS[found.state],
@@ -146,7 +144,12 @@ def _amount_shown(line: CaseLine, sent: QueryDict | None) -> str:
 
 def _approve(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) -> str:
     amounts = {item.line_id: _minor(data.get(f"amount-{item.line_id}", ""), found.purchase.currency) for item in found.lines.all()}
-    approve_request(request_id=found.pk, by=visit.actor, reason=data.get("reason", ""), amounts=amounts, now=now)
+    as_credit = bool(visit.credit and data.get("credit"))
+    approve_request(request_id=found.pk, by=visit.actor, reason=data.get("reason", ""), amounts=amounts, by_hand=as_credit, now=now)
+    if as_credit:
+        for refund in Refund.objects.filter(request=found, state=RefundState.MANUAL_CLAIMED):
+            give_store_credit(refund_id=refund.pk, by=visit.actor, now=now)
+        return _("%(reference)s is given as store credit, and the customer is told the code.") % {"reference": found.reference}
     return _("%(reference)s is approved. The money is on its way, and the customer is told.") % {"reference": found.reference}
 
 
@@ -160,8 +163,17 @@ def _ask(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) -> 
     return _("Your question about %(reference)s is sent to the customer.") % {"reference": found.reference}
 
 
+def _credit(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) -> str:
+    refund = next((refund for refund in found.refunds.all() if str(refund.pk) == data.get("refund")), None)
+    if refund is None:
+        raise NotFound
+    give_store_credit(refund_id=refund.pk, by=visit.actor, now=now)
+    return _("%(reference)s is given as store credit, and the customer is told the code.") % {"reference": found.reference}
+
+
 def _minor(text: str, currency: str) -> int:
     return Money.from_decimal(text.strip(), currency).minor if text.strip() else 0
 
 
-VERBS: Mapping[str, Callable[[Visit, RefundRequest, QueryDict, datetime], str]] = {"approve": _approve, "decline": _decline, "ask": _ask}
+Verb = Callable[[Visit, RefundRequest, QueryDict, datetime], str]
+VERBS: Mapping[str, Verb] = {"approve": _approve, "decline": _decline, "ask": _ask, "credit": _credit}

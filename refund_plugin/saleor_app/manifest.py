@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from refund_plugin import __version__, documents
 from refund_plugin.conf import settings
 from refund_plugin.saleor.errors import SaleorVersionUnsupported
+from refund_plugin.saleor.options import STORE_CREDIT
 from refund_plugin.saleor.versions import Version, read_version
 from refund_plugin.saleor_app.addresses import absolute, base_of
 
@@ -67,13 +68,19 @@ def manifest_for(base: str, *, schema: str = "") -> dict[str, Any]:
         "name": _("Refunds"),
         "about": _("Customers ask for refunds, your published policy decides, and the money goes back once."),
         "author": "wagtail-refund-plugin",
-        "permissions": list(PERMISSIONS),
+        "permissions": _permissions(),
         "appUrl": _at(base, "saleor_app"),
         "tokenTargetUrl": _at(base, "saleor_register"),
         "brand": {"logo": {"default": absolute(base, static("refund_plugin/saleor_app/logo.png"))}},
         "webhooks": _webhooks(base),
         "extensions": _extensions(base, with_widgets=_shows_widgets(schema)),
     }
+
+
+def _permissions() -> list[str]:
+    """Return what the App asks for: more only where the settings want store credit to be given."""
+    wanted = {str(options.get("store_credit") or "") for options in settings().saleor.values()}
+    return [*PERMISSIONS, *(STORE_CREDIT[kind] for kind in sorted(wanted & STORE_CREDIT.keys()))]
 
 
 def _webhooks(base: str) -> list[dict[str, Any]]:

@@ -26,7 +26,9 @@ from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.saleor.errors import NotInstalled, TokenInvalid
 from refund_plugin.saleor.installations import active_installation
 from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor.options import STORE_CREDIT
 from refund_plugin.saleor.signatures import verify_dashboard_token
+from refund_plugin.saleor_app.store_credit import kind_of_credit
 from refund_plugin.stores.models import Store
 
 # What Saleor itself wants of staff: orders and granted refunds need the first, sending the money the second.
@@ -80,10 +82,17 @@ class Visit:
         """Whether the person may start refunds and approve them."""
         return SEND in self.permissions
 
+    @cached_property
+    def credit(self) -> str:
+        """What the person may give as store credit: "gift_card" or "voucher"; "" when nothing."""
+        kind = kind_of_credit(self.installation)
+        return kind if kind and self.may_send and STORE_CREDIT[kind] in self.permissions else ""
+
     @property
     def actor(self) -> Actor:
         """Whom the services see: staff of this store, with the Saleor user's id."""
         actions = frozenset(action for permission in self.permissions & ACTIONS.keys() for action in ACTIONS[permission])
+        actions |= {Action.PAY_BY_HAND} if self.credit else set()
         return Actor(
             kind=ActorKind.STAFF,
             id=f"saleor:{self.user_id}"[:64],
@@ -100,7 +109,7 @@ class Visit:
             "installation": self.installation.slug,
             "user": self.user_id,
             "email": self.email,
-            "permissions": sorted(self.permissions & ACTIONS.keys()),
+            "permissions": sorted(self.permissions & {*ACTIONS, *STORE_CREDIT.values()}),
             "object": [self.kind, self.object_id],
             "until": self.expires_at.isoformat(),
         }

@@ -55,9 +55,14 @@ def claim_by_hand(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
             raise WrongState(problem)
         if refund.state in OVER:
             refund = do_supersede(refund, origin=RefundOrigin.STAFF, by=by, reason=_("paid by hand"), now=now)
-        refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = by.id, by.label[:200], now
-        _move(refund, RefundEvent.PERSON_CLAIMS, by=by, now=now)
+        do_claim(refund, by=by, now=now)
     return refund
+
+
+def do_claim(refund: Refund, *, by: Actor, now: datetime) -> None:
+    """Take a refund, whose row and balances the caller has locked, away from the machine."""
+    refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = by.id, by.label[:200], now
+    _move(refund, RefundEvent.PERSON_CLAIMS, by=by, now=now)
 
 
 def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, paid_on: date, now: datetime, note: str = "") -> Refund:

@@ -206,8 +206,11 @@ def _described(telling: StoreTelling, now: datetime) -> RefundTold:
 
 def _notes(refund: Refund) -> Iterable[str]:
     """Yield what the store's staff should read beside a refund: never about the customer."""
-    if refund.state == RefundState.MANUAL_PAID:
-        yield f"paid by hand, {(refund.proof or {}).get('reference', '')}"
+    proof = refund.proof or {}
+    if refund.state == RefundState.MANUAL_PAID and proof.get("method") == "store_credit":
+        yield "given as store credit"  # its reference is its code, which is money
+    elif refund.state == RefundState.MANUAL_PAID:
+        yield f"paid by hand, {proof.get('reference', '')}"
     elif refund.state in OVER:
         yield refund.failure_message or refund.failure_code
 

@@ -1,0 +1,131 @@
+"""Store credit instead of money: a gift card, or a voucher for one order, that a Saleor issues for a refund, once.
+
+The refund is first taken from the machine, as for every payment by hand; then the credit is issued; then its code is the proof. The
+code is made from the refund's id and our secret key, and Saleor takes no code twice: after an answer that got lost, the same is
+looked for and found, never issued again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings as django_settings
+from django.utils.translation import gettext as _
+
+from refund_plugin.actor import Action, Actor
+from refund_plugin.errors import NotFound, WrongState
+from refund_plugin.money import Money
+from refund_plugin.refunds.authority import check_may
+from refund_plugin.refunds.manual.services import claim_by_hand, give_proof, why_not_by_hand
+from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.states import RefundState
+from refund_plugin.saleor import api, credit
+from refund_plugin.saleor.client import SaleorClient, client_for
+from refund_plugin.saleor.errors import SaleorRefused
+from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor.options import STORE_CREDIT, allowed_options
+
+TAKEN = frozenset({"ALREADY_EXISTS", "UNIQUE"})
+CALL_SECONDS = 10.0
+
+
+def kind_of_credit(installation: SaleorInstallation) -> str:
+    """Return what an installation gives as store credit: "gift_card" or "voucher"; "" when none, or when the App may not issue it."""
+    kind = str((allowed_options(installation.api_url) or {}).get("store_credit") or "")
+    return kind if kind in STORE_CREDIT and STORE_CREDIT[kind] in installation.permissions else ""
+
+
+def can_be_credit(refund: Refund) -> bool:
+    """Tell whether a refund may be given as store credit now: nobody has sent it, or somebody has taken it to pay by hand."""
+    return refund.state == RefundState.MANUAL_CLAIMED or (not why_not_by_hand(refund) and refund.request is not None)
+
+
+def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
+    """Give a refund as store credit and record its code as the proof; done before, it changes nothing. No transaction may be open.
+
+    Args:
+        now: UTC.
+    Raises:
+        NotFound, NotAllowed: as `claim_by_hand`.
+        WrongState: the money may be on its way, or the Saleor gives no store credit.
+        SaleorError: not issued, or nobody knows: the refund stays claimed, so the money is not sent either; try again.
+    """
+    refund = Refund.objects.select_related("request__purchase__customer", "payment", "store").filter(pk=refund_id).first()
+    if refund is None or refund.request is None:
+        raise NotFound
+    check_may(request=refund.request, by=by, action=Action.PAY_BY_HAND)
+    if refund.state == RefundState.MANUAL_PAID and (refund.proof or {}).get("method") == "store_credit":
+        return refund
+    asked, purchase = refund.request, refund.request.purchase
+    installation = SaleorInstallation.objects.filter(slug=refund.store.slug, is_active=True).first()
+    kind = kind_of_credit(installation) if installation else ""
+    if not kind:
+        raise WrongState(_("This store gives no store credit."))
+    if refund.state != RefundState.MANUAL_CLAIMED:
+        refund = claim_by_hand(refund_id=refund.pk, by=by, now=now)
+    client = client_for(refund.store.slug, timeout_seconds=CALL_SECONDS)
+    if kind == "gift_card":
+        customer = str(purchase.metadata.get("saleor_customer") or "")
+        code = issue_gift_card(client, key=str(refund.pk), amount=refund.amount, note=asked.reference, customer=customer)
+    else:
+        code = issue_voucher(client, key=str(refund.pk), amount=refund.amount, name=asked.reference, channel=purchase.channel)
+    today = now.astimezone(ZoneInfo(refund.store.timezone)).date()
+    return give_proof(refund_id=refund.pk, by=by, method="store_credit", reference=code, paid_on=today, now=now)
+
+
+def issue_gift_card(client: SaleorClient, *, key: str, amount: Money, note: str, customer: str = "") -> str:
+    """Issue a gift card, or find the one that was issued under this key; return its code.
+
+    Args:
+        key: one for each card, for good.
+        customer: Saleor's id of the account that alone may use it (3.23); "" for whoever has the code.
+    """
+    for code in _codes(key):
+        if credit.find_gift_card(client, code=code):
+            return code
+    code = _codes(key)[0]
+    try:
+        credit.create_gift_card(client, code=code, amount=amount.decimal, currency=amount.currency, note=note, assigned_to=customer)
+    except SaleorRefused as error:
+        if error.saleor_code not in TAKEN:
+            raise
+    return code
+
+
+def issue_voucher(client: SaleorClient, *, key: str, amount: Money, name: str, channel: str) -> str:
+    """Issue a voucher for one order in one channel, or finish the one that was begun under this key; return its code.
+
+    Raises:
+        WrongState: there is no such channel in the amount's currency.
+    """
+    listed = [each for each in api.read_channels(client) if each.slug == channel and each.currency == amount.currency]
+    if not listed:
+        raise WrongState(_("Saleor has no channel “%(channel)s” in %(currency)s.") % {"channel": channel, "currency": amount.currency})
+    codes = _codes(key)
+    found = next((voucher for voucher in (credit.find_voucher(client, code=code) for code in codes) if voucher), None)
+    if found is None:
+        try:
+            found = credit.create_voucher(client, code=codes[0], name=name, value_type="FIXED")
+        except SaleorRefused as error:
+            found = credit.find_voucher(client, code=codes[0]) if error.saleor_code in TAKEN else None
+            if found is None:
+                raise
+    credit.list_voucher(client, voucher_id=found.id, channel_id=listed[0].id, value=amount.decimal)
+    return found.code or codes[0]
+
+
+def _codes(key: str) -> list[str]:
+    """Return the code of a key, and what it was under secret keys of before."""
+    return [_code(key, secret) for secret in (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)]
+
+
+def _code(key: str, secret: Any) -> str:
+    raw = secret if isinstance(secret, bytes) else str(secret).encode()
+    digest = hmac.new(raw, f"refund_plugin.store_credit:{key}".encode(), "sha256").digest()
+    text = base64.b32encode(digest[:10]).decode()  # 80 bits that nobody guesses, without 0, 1, 8 and 9
+    return "-".join(text[start : start + 4] for start in range(0, 16, 4))
