@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 KIND = "saleor"  # of the account's gateway and of the store's adapter
 REMOVED = "the App was removed in Saleor"
-# Saleor waits about 10 seconds for the whole handshake
-CALL_BACK_SECONDS = 5.0
+# Saleor waits 18 seconds for the handshake, and removes the App when nothing comes
+CALL_BACK_SECONDS, CALL_BACK_TRIES = 6.0, 2
 
 
 class InstallationRefused(RefundPluginError):
@@ -88,7 +88,7 @@ def prove_token(*, api_url: str, token: str) -> Proven:
     if not is_secure(address):
         raise InstallationRefused("NOT_SECURE", _("The API address has to begin with https://."))
     try:
-        app = read_app(SaleorClient(address, token, timeout_seconds=CALL_BACK_SECONDS))
+        app = read_app(SaleorClient(address, token, timeout_seconds=CALL_BACK_SECONDS, attempts=CALL_BACK_TRIES))
         check_version(app.version)
     except (SaleorTokenInvalid, SaleorPermissionDenied) as error:
         raise _unknown_token() from error

@@ -117,7 +117,7 @@ def call_back(monkeypatch: pytest.MonkeyPatch) -> CallBack:
     answering = CallBack()
     answering.answers["new-token"] = WELL
     monkeypatch.setattr(
-        handshake_services, "SaleorClient", lambda api_url, token, timeout_seconds: SimpleNamespace(api_url=api_url, token=token)
+        handshake_services, "SaleorClient", lambda api_url, token, **_options: SimpleNamespace(api_url=api_url, token=token)
     )
     monkeypatch.setattr(handshake_services, "read_app", answering.read_app)
     return answering
