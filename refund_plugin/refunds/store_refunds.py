@@ -98,7 +98,7 @@ def refund_from_store(
     Args:
         payment: of a purchase of this store.
         amount: paid back as a whole or not at all.
-        lines: units by line id, as far as the store said; what they do not carry goes over the lines in their order.
+        lines: units by line id, as far as the store said; see `spread`.
         ask_key: the store's name of this one wish, unique for good.
         debt: the store's name of what is paid by it (a refund granted there), which may be wished for again; "" for none.
         reason: recorded with the decision.
@@ -254,11 +254,19 @@ def check_amount(amount: Money, *, payment: Payment, step: int) -> None:
 def spread(*, amount: Money, lines: Sequence[PurchaseLine], asked: Mapping[int, int]) -> list[LineGrant]:
     """Return what each line gets of an amount: first those that are named, by what their units cost; the rest in the lines' order.
 
-    Units count as given back where the amount pays them back whole.
+    Units count as given back where the amount pays them back whole. Where something of the named ones was given back before, no other
+    line pays for them.
 
+    Args:
+        asked: units by line id; an id that none of the lines has stands for goods that are not kept.
     Raises:
-        InvalidInput: more than is left on the lines.
+        InvalidInput: more than is left on the lines, or on those that are named; goods that are not kept.
     """
+    if not asked.keys() <= {line.pk for line in lines}:
+        raise InvalidInput(
+            _("It names goods that are not digital, or not known to this App; refund them at the payment provider. Nothing was sent."),
+            field="lines",
+        )
     left = sum(line.left_minor for line in lines)
     if amount.minor > left:
         text = _(
@@ -267,6 +275,13 @@ def spread(*, amount: Money, lines: Sequence[PurchaseLine], asked: Mapping[int, 
         )
         raise InvalidInput(text % {"left": Money(left, amount.currency), "asked": amount}, field="amount")
     named = [_value(line, asked.get(line.pk, 0)) for line in lines]
+    cost = sum(_cost(line, asked.get(line.pk, 0)) for line in lines)
+    if sum(named) < amount.minor and sum(named) + len(asked) < cost:  # units of a line that was rounded differ by one
+        text = _(
+            "%(left)s of the lines that it names can still be refunded, because something was refunded before; %(asked)s were asked for. "
+            "Nothing was sent. If it is right all the same, grant it without naming lines."
+        )
+        raise InvalidInput(text % {"left": Money(sum(named), amount.currency), "asked": amount}, field="lines")
     parts = allocate(min(amount.minor, sum(named)), named) if sum(named) else [0] * len(lines)
     open_minor = amount.minor - sum(parts)
     for place, line in enumerate(lines):
@@ -278,6 +293,11 @@ def spread(*, amount: Money, lines: Sequence[PurchaseLine], asked: Mapping[int, 
         for line, part, worth in zip(lines, parts, named, strict=True)
         if part
     ]
+
+
+def _cost(line: PurchaseLine, quantity: int) -> int:
+    """Return what so many units of a line cost, whatever was given back of it."""
+    return share_of(line.paid_minor, min(max(0, quantity), line.quantity), line.quantity)
 
 
 def _value(line: PurchaseLine, quantity: int) -> int:

@@ -244,11 +244,12 @@ def _ask_for_order(installation: SaleorInstallation, asked: Asked, *, now: datet
 
 
 def _line_ids(payment: Payment, lines: Mapping[str, int]) -> dict[int, int]:
-    """Return the units by our own line id, of lines that we keep."""
+    """Return the units by our own line id; by 0 of lines that we do not keep."""
     if not lines:
         return {}
     kept = PurchaseLine.objects.filter(purchase=payment.purchase_id).values_list("pk", "metadata")
-    return {pk: lines[name] for pk, metadata in kept if (name := metadata.get("saleor_line")) in lines}
+    ids = {metadata.get("saleor_line"): pk for pk, metadata in kept}
+    return {ids.get(name, 0): units for name, units in lines.items()}
 
 
 def _actor(asked: Asked, store: Store) -> Actor:

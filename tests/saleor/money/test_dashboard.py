@@ -150,6 +150,36 @@ def test_what_a_customer_was_promised_here_is_not_given_away_in_the_dashboard(sh
     assert len(sold.refunds) == 1 and sold.payment.held_minor == 3000
 
 
+def test_a_line_that_the_customer_has_asked_back_here_is_not_paid_again_from_the_other_lines(shop: Shop):
+    sold = shop.sell("30.00", "30.00")
+    ask(sold.purchase, lines={sold.purchase.lines.earliest("position"): 1}, now=clock.now())
+    grant = shop.grant(sold, "30.00", lines={sold.order.lines[0].id: 1})
+
+    assert grant.status == "FAILURE" and "0.00 EUR of the lines that it names can still be refunded" in refusal(sold)
+    assert len(sold.refunds) == 1 and sold.payment.held_minor == 3000
+
+
+def test_a_line_that_was_refunded_in_part_is_not_filled_up_from_the_other_lines(shop: Shop):
+    sold = shop.sell("30.00", "30.00")
+    shop.press(sold, "20.00")
+    shop.grant(sold, "30.00", lines={sold.order.lines[0].id: 1})
+
+    assert "10.00 EUR of the lines that it names can still be refunded" in refusal(sold)
+    shop.grant(sold, "30.00")  # whoever means the order names no line
+    shop.pay()
+    assert [refund.amount_minor for refund in sold.refunds] == [2000, 3000]
+    assert books_agree(sold)
+
+
+def test_goods_that_are_no_lines_of_ours_are_not_paid_from_the_lines_that_are(shop: Shop):
+    sold = shop.sell("30.00", "15.00")
+    sold.purchase.lines.filter(name="Book 1").update(metadata={})  # as if it were a mug
+    grant = shop.grant(sold, "15.00", lines={sold.order.lines[1].id: 1})
+
+    assert grant.status == "FAILURE" and "not digital" in refusal(sold)
+    assert nothing_held(sold)
+
+
 def test_a_second_refusal_is_not_taken_for_the_first(shop: Shop):
     sold = shop.sell("30.00", recorded=False)
     grants = [shop.grant(sold, "10.00") for _n in range(2)]
