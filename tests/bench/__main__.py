@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # in the order of the table; the second group works in databases of its own, with worker processes, a broker and a sandbox
 SITE_PARTS = ("engine", "request", "page", "replay", "journey")
-MONEY_PARTS = ("limit", "speed", "claim", "webhook", "saleor", "size")
+MONEY_PARTS = ("limit", "speed", "claim", "webhook", "saleor", "orders", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Numbers:
     batch: int
     batches: int
     replayed: tuple[int, int] = (100_000, 1_000_000)
+    orders: int = 100_000
 
 
 FULL = Numbers(at_the_limit=10_000, without_limit=5_000, claims=10_000, webhooks=200, few=10_000, many=1_000_000, batch=200, batches=15)
@@ -49,8 +50,11 @@ QUICK = Numbers(
     batch=100,
     batches=9,
     replayed=(10_000, 100_000),
+    orders=10_000,
 )
-TINY = Numbers(at_the_limit=30, without_limit=30, claims=100, webhooks=5, few=20, many=40, batch=5, batches=2, replayed=(80, 160))
+TINY = Numbers(
+    at_the_limit=30, without_limit=30, claims=100, webhooks=5, few=20, many=40, batch=5, batches=2, replayed=(80, 160), orders=120
+)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -122,7 +126,7 @@ def _measure_money(parts: Sequence[str], numbers: Numbers) -> None:
 
 
 def _measures(world: World, numbers: Numbers) -> dict[str, Callable[[], list[figures.Row]]]:
-    from tests.bench import flat, money, saleor, webhooks
+    from tests.bench import flat, money, saleor, saleor_backfill, webhooks
 
     return {
         "limit": lambda: money.at_the_limit(world, numbers.at_the_limit),
@@ -130,6 +134,7 @@ def _measures(world: World, numbers: Numbers) -> dict[str, Callable[[], list[fig
         "claim": lambda: money.claims(world, numbers.claims),
         "webhook": lambda: webhooks.acknowledged(world, numbers.webhooks),
         "saleor": lambda: saleor.answered(world, numbers.webhooks),
+        "orders": lambda: saleor_backfill.taken_over(world, numbers.orders),
         "size": lambda: flat.cost(world, numbers.few, numbers.many, batch=numbers.batch, batches=numbers.batches),
     }
 

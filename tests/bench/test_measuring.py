@@ -76,6 +76,7 @@ def money() -> dict[str, str]:
         "Refunds claimed 50 at a time",
         "Webhook acknowledged",
         "TRANSACTION_REFUND_REQUESTED to answer",
+        "Orders of a Saleor taken over, 120",
         "Cost of a refund with 40 in the table, against 20",
     ],
 )
