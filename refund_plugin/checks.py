@@ -33,7 +33,7 @@ from refund_plugin.refunds.tracking import absolute_url
 from refund_plugin.rules import floor_presets
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import OPTIONS as SALEOR_OPTIONS
-from refund_plugin.saleor.options import allowed_options, is_secure, normalised, slug_for
+from refund_plugin.saleor.options import STORE_CREDIT, allowed_options, is_secure, normalised, slug_for
 from refund_plugin.stores.models import Store
 
 Configs = Sequence[AppConfig] | None
@@ -214,6 +214,10 @@ def _check_saleor_options(where: str, options: Mapping[str, object]) -> list[Che
     for name in sorted(set(options) - SALEOR_OPTIONS):
         hint = f"Remove it, or use one of: {', '.join(sorted(SALEOR_OPTIONS))}."
         found.append(Error(f'{where} has an unknown option "{name}".', hint=hint, id="refund_plugin.E027"))
+    credit = options.get("store_credit")
+    if credit and credit not in STORE_CREDIT:
+        hint = f"Use one of: {', '.join(sorted(STORE_CREDIT))}; or leave it out."
+        found.append(Error(f'{where}["store_credit"] is "{credit}", which there is not.', hint=hint, id="refund_plugin.E027"))
     account = options.get("payment_account")
     if account and account not in settings().gateways:
         hint = f"Use a key of GATEWAYS: {', '.join(sorted(settings().gateways)) or 'there is none yet'}."

@@ -10,6 +10,8 @@ from cryptography.fernet import Fernet
 from refund_plugin import checks
 from refund_plugin.clock import now
 from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor.options import OPTIONS
+from tests.documented import ROOT
 from tests.test_checks import STRIPE, told
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +41,8 @@ def test_every_option_of_the_document_is_known(settings):
             "metadata": {"digital": "yes"},
             "dashboard": "https://dashboard.shop.example",
             "app_url": "https://refunds.shop.example",
+            "reasons": {"changed_mind": "not-needed"},
+            "store_credit": "gift_card",
         }
     )
     assert numbers() == set()
@@ -70,6 +74,17 @@ def test_an_unknown_option_is_named_with_those_there_are(settings):
     settings.REFUND_PLUGIN = saleor({"shop": "books"})
     assert "shop" in told()["E027"]
     assert "payment_account" in told()["E027"]
+
+
+def test_a_kind_of_store_credit_that_there_is_not_is_told_those_there_are(settings):
+    settings.REFUND_PLUGIN = saleor({"store_credit": "coupon"})
+    assert "coupon" in told()["E027"]
+    assert "gift_card, voucher" in told()["E027"]
+
+
+def test_every_option_has_its_row_in_the_document():
+    section = (ROOT / "docs" / "saleor.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    assert {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")} == OPTIONS
 
 
 def test_options_that_are_no_dict_are_refused(settings):
