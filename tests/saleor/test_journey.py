@@ -228,27 +228,37 @@ def test_while_saleor_is_down_the_customer_is_paid_and_saleor_hears_of_it_afterw
 
 
 def test_a_double_click_in_saleors_dashboard_pays_once(world: World) -> None:
-    order, transaction = world.sell("30.00", ours=True)
-    grant = world.saleor.grant(order, transaction, "30.00", user=world.staff)
+    order, transaction = world.sell("60.00", ours=True)
+    grant = world.saleor.grant(order, transaction, "20.00", user=world.staff)
     world.saleor.send_refunds_together([grant, grant], user=world.staff)
     in_two_threads(world.saleor)
     world.work()
-    assert world.paid_at_stripe() == 3000
-    assert (transaction.refunded, transaction.charged) == (30, 0)
+    assert world.paid_at_stripe() == 2000
+    assert (transaction.refunded, transaction.charged) == (20, 40)
+    assert Refund.objects.count() == 1
+
+
+def test_a_double_click_without_a_grant_pays_once(world: World) -> None:
+    _order, transaction = world.sell("60.00", ours=True)
+    world.saleor.double_click(transaction, "20.00", user=world.staff)
+    in_two_threads(world.saleor)
+    world.work()
+    assert world.paid_at_stripe() == 2000
+    assert (transaction.refunded, transaction.charged) == (20, 40)
     assert Refund.objects.count() == 1
 
 
 def test_an_answer_that_came_too_late_for_saleor_is_paid_once_although_staff_press_again(world: World) -> None:
-    order, transaction = world.sell("30.00", ours=True)
-    grant = world.saleor.grant(order, transaction, "30.00", user=world.staff)
+    order, transaction = world.sell("60.00", ours=True)
+    grant = world.saleor.grant(order, transaction, "20.00", user=world.staff)
     world.saleor.traps.add_sync("timeout")
     world.saleor.send_refund(grant, user=world.staff)
     world.saleor.work()
     assert grant.status == "FAILURE"
     world.saleor.send_refund(grant, user=world.staff)
     world.work()
-    assert world.paid_at_stripe() == 3000
-    assert (transaction.refunded, transaction.charged) == (30, 0)
+    assert world.paid_at_stripe() == 2000
+    assert (transaction.refunded, transaction.charged) == (20, 40)
     assert Refund.objects.count() == 1
 
 

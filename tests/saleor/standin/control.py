@@ -255,6 +255,15 @@ class Standin(Filling):
         self._act(money.request_action, user, action_type="REFUND", amount=value, id=transaction.id)
         return next(event for event in reversed(transaction.events) if event.type == "REFUND_REQUEST")
 
+    def double_click(self, transaction: TransactionItem, amount: Decimal | str, *, user: User | None = None) -> None:
+        """Press "refund" on a transaction twice in the same moment, without a grant: both payloads show the same request first."""
+        with self.world.lock:
+            context = self._context(Caller(user=user))
+            for _ in range(2):
+                money.request_action(None, context, action_type="REFUND", amount=Decimal(amount), id=transaction.id)
+            self._ask(context.requests)
+        self._announce(context.happened)
+
     def _act(self, run: Callable[..., dict[str, Any]], user: User | None, **arguments: Any) -> dict[str, Any]:
         with self.world.lock:
             context = self._context(Caller(user=user))
