@@ -33,6 +33,7 @@ from refund_plugin.refunds.subscriptions.services import is_refused
 
 Method = Literal["bank", "store_credit", "other"]
 MAX_REFERENCE = 140  # what a SEPA transfer carries (EPC rulebook, remittance information)
+ISSUING = "issuing"  # in `Refund.proof`, while store credit may have been issued and nobody has said so
 ANYWHERE = timedelta(hours=14)  # how far the day on Earth runs ahead of UTC
 
 
@@ -81,6 +82,7 @@ def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, pa
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
         check_may_prove(refund=refund, by=by)
+        _check_credit(refund, reference=reference)
         check_proof(method=method, reference=reference, paid_on=paid_on, note=note, now=now, purchase=refund.payment.purchase)
         refund.proof = {
             "method": method,
@@ -94,6 +96,25 @@ def give_proof(*, refund_id: UUID, by: Actor, method: Method, reference: str, pa
     return refund
 
 
+def note_credit(*, refund_id: UUID, by: Actor, reference: str) -> None:
+    """Note that store credit is about to be issued for a claimed refund, or with "" that it surely was not.
+
+    While it is noted, the refund is neither given back to the machine nor paid in another way: the credit may be there already.
+
+    Args:
+        reference: of the credit, such as its code.
+    Raises:
+        NotFound, NotAllowed, WrongState: as in `give_proof`; or another credit may have been issued.
+    """
+    with transaction.atomic(durable=True):
+        refund = _lock(refund_id, by=by)
+        check_may_prove(refund=refund, by=by)
+        if reference:
+            _check_credit(refund, reference=reference)
+        refund.proof = {ISSUING: reference} if reference else None
+        refund.save(update_fields=["proof"])
+
+
 def release_claim(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
     """Give a claimed refund back to the machine: it was not paid by hand.
 
@@ -103,6 +124,7 @@ def release_claim(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
     with transaction.atomic(durable=True):
         refund = _lock(refund_id, by=by)
         _check_claimed_by(refund, by)
+        _check_credit(refund)
         refund.claimed_by_id, refund.claimed_by_label, refund.claimed_at = "", "", None
         _move(refund, RefundEvent.PERSON_RELEASES, by=by, now=now)
         record(events.refund_event(events.REFUND_RELEASED, refund, by), now=now)
@@ -257,6 +279,12 @@ def _check_claimed_by(refund: Refund, by: Actor) -> None:
         raise WrongState(_why_not(refund))
     if refund.claimed_by_id != by.id and not by.may(Action.APPROVE) and by.kind not in TRUSTED:
         raise NotAllowed(_("%(name)s pays this refund.") % {"name": refund.claimed_by_label})
+
+
+def _check_credit(refund: Refund, *, reference: str = "") -> None:
+    noted = (refund.proof or {}).get(ISSUING, "")
+    if noted and noted != reference.strip():
+        raise WrongState(_("Store credit may have been issued for this refund. Give it again where it was given: it is not issued twice."))
 
 
 def _move(refund: Refund, event: RefundEvent, *, by: Actor, now: datetime, code: str = "", message: str = "") -> None:
