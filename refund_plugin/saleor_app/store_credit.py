@@ -1,8 +1,8 @@
 """Store credit instead of money: a gift card, or a voucher for one order, that a Saleor issues for a refund, once.
 
 The refund is first taken from the machine, as for every payment by hand; then the credit is issued; then its code is the proof. The
-code is made from the refund's id and our secret key, and Saleor takes no code twice: after an answer that got lost, the same is
-looked for and found, never issued again.
+code is noted before, and Saleor takes no code twice: after an answer that got lost, the same is looked for and found, never issued
+again, and meanwhile nobody gives the refund back to the machine or pays it in another way.
 """
 
 from __future__ import annotations
@@ -10,28 +10,30 @@ from __future__ import annotations
 import base64
 import hmac
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings as django_settings
+from django.utils.encoding import force_bytes
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import NotFound, WrongState
 from refund_plugin.money import Money
 from refund_plugin.refunds.authority import check_may
-from refund_plugin.refunds.manual.services import claim_by_hand, give_proof, why_not_by_hand
+from refund_plugin.refunds.manual.services import ISSUING, check_may_prove, claim_by_hand, give_proof, note_credit, why_not_by_hand
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.saleor import api, credit
 from refund_plugin.saleor.client import SaleorClient, client_for
-from refund_plugin.saleor.errors import SaleorRefused
+from refund_plugin.saleor.errors import SaleorError, SaleorRefused
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import STORE_CREDIT, allowed_options
 
 TAKEN = frozenset({"ALREADY_EXISTS", "UNIQUE"})
+CREATIONS, AFTER_CREATION = frozenset({"GiftCardCreate", "VoucherCreate"}), frozenset({"VoucherChannelListingUpdate"})
 CALL_SECONDS = 10.0
+CLAIMED_BY = "saleor:"  # what the ids of Saleor's staff begin with, as actors
 
 
 def kind_of_credit(installation: SaleorInstallation) -> str:
@@ -41,8 +43,15 @@ def kind_of_credit(installation: SaleorInstallation) -> str:
 
 
 def can_be_credit(refund: Refund) -> bool:
-    """Tell whether a refund may be given as store credit now: nobody has sent it, or somebody has taken it to pay by hand."""
-    return refund.state == RefundState.MANUAL_CLAIMED or (not why_not_by_hand(refund) and refund.request is not None)
+    """Tell whether a refund may be given as store credit now: nobody has sent it, or Saleor's staff have taken it for that."""
+    if refund.state == RefundState.MANUAL_CLAIMED:
+        return _is_taken_here(refund)
+    return not why_not_by_hand(refund) and refund.request is not None
+
+
+def _is_taken_here(refund: Refund) -> bool:
+    """Tell whether a claim was made for store credit; a colleague who claimed it elsewhere may be paying it in another way."""
+    return refund.claimed_by_id.startswith(CLAIMED_BY)
 
 
 def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
@@ -68,37 +77,45 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
         raise WrongState(_("This store gives no store credit."))
     if refund.state != RefundState.MANUAL_CLAIMED:
         refund = claim_by_hand(refund_id=refund.pk, by=by, now=now)
-    client = client_for(refund.store.slug, timeout_seconds=CALL_SECONDS)
-    if kind == "gift_card":
-        customer = str(purchase.metadata.get("saleor_customer") or "")
-        code = issue_gift_card(client, key=str(refund.pk), amount=refund.amount, note=asked.reference, customer=customer)
-    else:
-        code = issue_voucher(client, key=str(refund.pk), amount=refund.amount, name=asked.reference, channel=purchase.channel)
+    elif not _is_taken_here(refund):
+        raise WrongState(_("%(name)s pays this refund by hand.") % {"name": refund.claimed_by_label})
+    check_may_prove(refund=refund, by=by)  # before anything is issued
+    noted = str((refund.proof or {}).get(ISSUING, ""))
+    code = noted or new_code(str(refund.pk))
+    note_credit(refund_id=refund.pk, by=by, reference=code)
+    try:
+        client = client_for(refund.store.slug, timeout_seconds=CALL_SECONDS)
+        if kind == "gift_card":
+            customer = str(purchase.metadata.get("saleor_customer") or "")
+            issue_gift_card(client, code=code, amount=refund.amount, note=asked.reference, customer=customer)
+        else:
+            issue_voucher(client, code=code, amount=refund.amount, name=asked.reference, channel=purchase.channel)
+    except (SaleorError, WrongState) as error:
+        if _is_surely_not_issued(error, was_tried=bool(noted)):
+            note_credit(refund_id=refund.pk, by=by, reference="")
+        raise
     today = now.astimezone(ZoneInfo(refund.store.timezone)).date()
     return give_proof(refund_id=refund.pk, by=by, method="store_credit", reference=code, paid_on=today, now=now)
 
 
-def issue_gift_card(client: SaleorClient, *, key: str, amount: Money, note: str, customer: str = "") -> str:
-    """Issue a gift card, or find the one that was issued under this key; return its code.
+def issue_gift_card(client: SaleorClient, *, code: str, amount: Money, note: str, customer: str = "") -> None:
+    """Issue a gift card with this code, unless it was issued before.
 
     Args:
-        key: one for each card, for good.
+        code: one for each card, for good; see `new_code`.
         customer: Saleor's id of the account that alone may use it (3.23); "" for whoever has the code.
     """
-    for code in _codes(key):
-        if credit.find_gift_card(client, code=code):
-            return code
-    code = _codes(key)[0]
+    if credit.find_gift_card(client, code=code):
+        return
     try:
         credit.create_gift_card(client, code=code, amount=amount.decimal, currency=amount.currency, note=note, assigned_to=customer)
     except SaleorRefused as error:
         if error.saleor_code not in TAKEN:
             raise
-    return code
 
 
-def issue_voucher(client: SaleorClient, *, key: str, amount: Money, name: str, channel: str) -> str:
-    """Issue a voucher for one order in one channel, or finish the one that was begun under this key; return its code.
+def issue_voucher(client: SaleorClient, *, code: str, amount: Money, name: str, channel: str) -> None:
+    """Issue a voucher for one order in one channel, or finish the one that was begun with this code.
 
     Raises:
         WrongState: there is no such channel in the amount's currency.
@@ -106,26 +123,28 @@ def issue_voucher(client: SaleorClient, *, key: str, amount: Money, name: str, c
     listed = [each for each in api.read_channels(client) if each.slug == channel and each.currency == amount.currency]
     if not listed:
         raise WrongState(_("Saleor has no channel “%(channel)s” in %(currency)s.") % {"channel": channel, "currency": amount.currency})
-    codes = _codes(key)
-    found = next((voucher for voucher in (credit.find_voucher(client, code=code) for code in codes) if voucher), None)
+    found = credit.find_voucher(client, code=code)
     if found is None:
         try:
-            found = credit.create_voucher(client, code=codes[0], name=name, value_type="FIXED")
+            found = credit.create_voucher(client, code=code, name=name, value_type="FIXED")
         except SaleorRefused as error:
-            found = credit.find_voucher(client, code=codes[0]) if error.saleor_code in TAKEN else None
+            found = credit.find_voucher(client, code=code) if error.saleor_code in TAKEN else None
             if found is None:
                 raise
     credit.list_voucher(client, voucher_id=found.id, channel_id=listed[0].id, value=amount.decimal)
-    return found.code or codes[0]
 
 
-def _codes(key: str) -> list[str]:
-    """Return the code of a key, and what it was under secret keys of before."""
-    return [_code(key, secret) for secret in (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)]
-
-
-def _code(key: str, secret: Any) -> str:
-    raw = secret if isinstance(secret, bytes) else str(secret).encode()
-    digest = hmac.new(raw, f"refund_plugin.store_credit:{key}".encode(), "sha256").digest()
-    text = base64.b32encode(digest[:10]).decode()  # 80 bits that nobody guesses, without 0, 1, 8 and 9
+def new_code(key: str) -> str:
+    """Return a code that nobody guesses, always the same for a key and our secret key."""
+    digest = hmac.new(force_bytes(django_settings.SECRET_KEY), f"refund_plugin.store_credit:{key}".encode(), "sha256").digest()
+    text = base64.b32encode(digest[:10]).decode()  # 80 bits, without 0, 1, 8 and 9
     return "-".join(text[start : start + 4] for start in range(0, 16, 4))
+
+
+def _is_surely_not_issued(error: Exception, *, was_tried: bool) -> bool:
+    """Tell whether an error proves that no credit is there: before the creation nothing was sent, unless an earlier try was."""
+    if not isinstance(error, SaleorError):
+        return not was_tried
+    if error.maybe_executed:
+        return False
+    return error.operation in CREATIONS or (not was_tried and error.operation not in AFTER_CREATION)

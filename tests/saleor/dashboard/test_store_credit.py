@@ -23,7 +23,7 @@ from refund_plugin.saleor.client import client_for
 from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app.manifest import manifest_for
-from refund_plugin.saleor_app.store_credit import give_store_credit, issue_voucher
+from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit, issue_voucher
 from refund_plugin.stores.base import RefundStands
 from refund_plugin.stores.models import Store
 from tests.factories import EBOOK, make_purchase, publish_policy
@@ -130,6 +130,24 @@ def test_money_that_is_on_its_way_is_not_given_as_credit_too(case, saleor):
     assert not saleor.world.gift_cards
 
 
+def test_what_a_colleague_pays_by_hand_is_not_given_as_credit_too(case, saleor):
+    refund = approve(case)
+    Refund.objects.update(claimed_by_id="7", claimed_by_label="Bo, by transfer")
+    with pytest.raises(WrongState, match="Bo, by transfer"):
+        give_store_credit(refund_id=refund.pk, by=actor(case), now=now())
+    assert not saleor.world.gift_cards
+    refund.refresh_from_db()
+    assert (refund.state, refund.claimed_by_id, can_be_credit(refund)) == ("manual_claimed", "7", False)
+
+
+def test_a_claim_that_the_machine_may_have_paid_before_a_restore_is_not_given_as_credit_too(case, saleor):
+    refund = approve(case)
+    Refund.objects.update(list_first=True)
+    with pytest.raises(WrongState):
+        give_store_credit(refund_id=refund.pk, by=actor(case), now=now())
+    assert not saleor.world.gift_cards
+
+
 def test_a_permission_that_was_taken_away_is_named_and_nothing_is_sent(case, installed, saleor):
     refund = approve(case)
     installed.app.permissions.remove("MANAGE_GIFT_CARD")
@@ -192,7 +210,7 @@ def test_a_voucher_for_one_order_is_listed_in_the_orders_channel_and_finished_af
 def test_a_voucher_in_a_channel_that_is_not_there_is_refused(case, installed, saleor):
     with pytest.raises(WrongState, match="no channel"):
         issue_voucher(
-            client_for(installed.row.slug), key="k", amount=case.decisions.model(currency="EUR").amount, name="R-1", channel="nowhere"
+            client_for(installed.row.slug), code="K", amount=case.decisions.model(currency="EUR").amount, name="R-1", channel="nowhere"
         )
     assert not saleor.world.vouchers
 
