@@ -49,7 +49,14 @@ def test_a_refund_is_asked_for_through_the_code_shown(page: Page, live_server: A
     whose = {"orderNumber": purchase.number, "email": purchase.customer.email, "channel": purchase.store.slug}
     quote = send("RefundQuote", **whose)["refundQuote"]
     lines = [{"lineId": line["line"]["id"], "quantity": line["quantity"]} for line in quote["lines"] if line["askable"]]
-    asked = {**whose, "lines": lines, "reason": "CHANGED_MIND", "message": "", "clientKey": "0f1c6f0e-4a56-4d0b-9a55-3f0f9d6b7a11", "promise": quote["promise"]}
+    asked = {
+        **whose,
+        "lines": lines,
+        "reason": "CHANGED_MIND",
+        "message": "",
+        "clientKey": "0f1c6f0e-4a56-4d0b-9a55-3f0f9d6b7a11",
+        "promise": quote["promise"],
+    }
     answer = send("RefundRequestCreate", input=asked)
     assert "problem" not in answer, answer
     made = answer["refundRequest"]
