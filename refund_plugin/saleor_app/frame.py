@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from refund_plugin import clock
@@ -44,7 +45,8 @@ def dashboard_page(kind: str) -> Callable[[Answer], Callable[[HttpRequest], Http
     def decorate(view: Answer) -> Callable[[HttpRequest], HttpResponse]:
         @wraps(view)
         def page(request: HttpRequest) -> HttpResponse:
-            if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+            told = str(request.META.get("CONTENT_LENGTH") or "")
+            if told.isdecimal() and int(told) > MAX_BODY_BYTES:
                 return HttpResponse(status=413)
             installation = named_by(request)
             try:
@@ -59,9 +61,11 @@ def dashboard_page(kind: str) -> Callable[[Answer], Callable[[HttpRequest], Http
             response.headers["X-Robots-Tag"] = "noindex"
             return response
 
-        methods = require_http_methods(["GET", "HEAD", "POST"])
+        guarded = require_http_methods(["GET", "HEAD", "POST"])(page)
+        # the report of an error names a form's fields; these two open the page to whoever reads it
+        guarded = sensitive_post_parameters("accessToken", "ticket")(guarded)
         # explicit: each step of a service commits on its own, also in a host with ATOMIC_REQUESTS
-        return transaction.non_atomic_requests(csrf_exempt(xframe_options_exempt(never_cache(methods(page)))))
+        return transaction.non_atomic_requests(csrf_exempt(xframe_options_exempt(never_cache(guarded))))
 
     return decorate
 

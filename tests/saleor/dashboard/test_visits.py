@@ -9,9 +9,11 @@ import jwt
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.views.debug import SafeExceptionReporterFilter
 
 from refund_plugin import clock
 from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor_app.widgets import order_widget
 from tests.saleor.dashboard.conftest import API, APP, KEY, OTHER_API, OTHER_KEY, Panel, everything, install, opening, token
 
 ORDER_WIDGET = "/refunds/saleor/widgets/order/"
@@ -158,3 +160,18 @@ def test_a_token_is_never_shown_again(purchase):
     panel = Panel.open(accessToken=given)
     assert given not in panel.response.content.decode()
     assert jwt.decode(given, KEY.public_key(), algorithms=["RS256"])["user_id"]
+
+
+def test_the_report_of_an_error_names_neither_token_nor_ticket(purchase, rf, settings):
+    settings.DEBUG = False
+    request = rf.post(ORDER_WIDGET, opening(ticket="t" * 20))
+    order_widget(request)
+    reported = SafeExceptionReporterFilter().get_post_parameters(request)
+    assert reported["orderId"] == opening()["orderId"]
+    assert {reported["accessToken"], reported["ticket"]} == {SafeExceptionReporterFilter.cleansed_substitute}
+
+
+def test_a_length_that_is_no_number_is_no_error(purchase, rf):
+    request = rf.post(ORDER_WIDGET, opening())
+    request.META["CONTENT_LENGTH"] = "plenty"
+    assert order_widget(request).status_code in (200, 403)
