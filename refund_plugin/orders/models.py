@@ -77,6 +77,7 @@ class Purchase(models.Model):
         indexes = [
             models.Index(fields=["customer", "-purchased_at"], name="refund_purchase_customer"),
             models.Index(KeyTransform(SALEOR_ORDER, "metadata"), name="refund_purchase_saleor_order"),
+            models.Index(KeyTransform(SALEOR_CUSTOMER, "metadata"), name="refund_purchase_saleor_user"),
         ]
 
     def __str__(self) -> str:

@@ -112,6 +112,9 @@ class StoreAdapter(Protocol):
             StoreUnavailable: not confirmed; ask again.
         """
 
+    def shows_use(self) -> bool:
+        """Tell whether `set_access` is also to be called when something was used, or a record of use was corrected."""
+
     def keeps_refunds(self) -> bool:
         """Tell whether the store has books of its own that must follow ours."""
 

@@ -24,6 +24,10 @@ class LocalStore:
         except Exception as error:  # the host's code may fail in any way; the refund goes on, and the store is told again
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
+    def shows_use(self) -> bool:
+        """See `StoreAdapter.shows_use`: the host tells us of use itself."""
+        return False
+
     def keeps_refunds(self) -> bool:
         """See `StoreAdapter.keeps_refunds`: hosts listen to our events instead."""
         return False

@@ -64,6 +64,10 @@ class SaleorStore:
         except SaleorError as error:
             raise _unavailable(error) from error
 
+    def shows_use(self) -> bool:
+        """See `StoreAdapter.shows_use`: since 3.23 Saleor itself knows nothing of it."""
+        return True
+
     def keeps_refunds(self) -> bool:
         """See `StoreAdapter.keeps_refunds`."""
         return True

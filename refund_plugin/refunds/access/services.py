@@ -15,6 +15,7 @@ from django.db.models import F, Q
 
 from refund_plugin import clock
 from refund_plugin.events.models import Event
+from refund_plugin.orders.events import ACCESS_CORRECTED
 from refund_plugin.orders.models import PurchaseLine
 from refund_plugin.orders.queries import usage_of
 from refund_plugin.refunds import events
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "access"
 KINDS = (
+    ACCESS_CORRECTED,
     events.REQUEST_APPROVED,
     events.REQUEST_CANCELED,
     events.REFUND_RETRIED,
@@ -52,7 +54,9 @@ def on_event(event: Event) -> None:
     refund = event.payload.get("refund")
     found = Allocation.objects.filter(refund=refund) if refund else Allocation.objects.filter(refund__request=event.case)
     line_ids = set(found.values_list("line", flat=True))
-    if line_ids and refresh_lines(line_ids=line_ids, now=clock.now()):
+    if event.kind == ACCESS_CORRECTED:
+        mark_used(line_ids=[event.payload["line"]], now=clock.now())
+    elif line_ids and refresh_lines(line_ids=line_ids, now=clock.now()):
         tell_stores(clock.now(), line_ids=line_ids)
 
 
@@ -77,6 +81,23 @@ def refresh_lines(*, line_ids: Collection[int], now: datetime) -> int:
                 state.due_at, state.failures = clock.database_now(), 0
                 state.save()
     return sum(state.due_at is not None for state in states)
+
+
+def mark_used(*, line_ids: Collection[int], now: datetime) -> int:
+    """Let stores that show how much was used be told of these lines anew, what they may use being as it was; return how many.
+
+    Lines of other stores are left alone.
+    """
+    lines = PurchaseLine.objects.select_related("purchase__store").filter(pk__in=line_ids)
+    shown = sorted(line.pk for line in lines if (adapter := adapter_for(line.purchase.store)) and adapter.shows_use())
+    if not shown:
+        return 0
+    with transaction.atomic():
+        AccessState.objects.bulk_create((AccessState(line_id=pk, changed_at=now) for pk in shown), ignore_conflicts=True)
+        states = for_update(AccessState.objects.filter(line__in=shown).order_by("line_id"))
+        return AccessState.objects.filter(pk__in=[state.pk for state in states]).update(
+            version=F("version") + 1, changed_at=now, due_at=clock.database_now(), failures=0
+        )
 
 
 class _Units:
