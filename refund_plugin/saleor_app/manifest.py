@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, JsonResponse
 from django.templatetags.static import static
 from django.urls import reverse
@@ -48,6 +49,7 @@ def app_id() -> str:
 
 @require_safe
 @never_cache
+@transaction.non_atomic_requests  # as every view of ours: nothing of it needs a host's transaction
 def manifest(request: HttpRequest) -> JsonResponse:
     """Answer with the manifest, as far as the Saleor that asks can read it; 404 for a site that no Saleor may install."""
     if not settings().saleor:
