@@ -48,6 +48,7 @@ def test_a_checkout_that_asks_for_consent_is_for_everybody(page: Page, picture: 
 
 def test_a_purchase_with_every_rule_laid_open_is_for_everybody(page: Page, picture: Picture):
     find(page, "1053")
+    expect(page.locator(".refund-line").first).to_be_visible()  # the page before has something to open, too
     closed = page.locator("details:not([open]) > summary")
     while closed.count():
         closed.first.click()
