@@ -28,6 +28,8 @@ def database_now() -> datetime:
         value: datetime | str = cursor.fetchone()[0]
     if isinstance(value, str):
         value = datetime.fromisoformat(value).replace(tzinfo=UTC)
+        if not value.microsecond:  # a whole second is compared as text without a fraction, which sorts before the `Now()` of its moment
+            value += timedelta(microseconds=1)
     return value.astimezone(UTC) + _offset
 
 
