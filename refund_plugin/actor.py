@@ -26,6 +26,7 @@ class Action(StrEnum):
     DECLINE = "decline_refunds"
     ASK_EVIDENCE = "ask_evidence"
     PAY_BY_HAND = "pay_by_hand"
+    GIVE_INCENTIVE = "give_incentives"
     MANAGE_BRAKE = "manage_brake"
     VIEW_BOOKS = "view_books"
     CORRECT_ACCESS = "correct_access"

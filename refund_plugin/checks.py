@@ -29,11 +29,12 @@ from refund_plugin.errors import GatewayMisconfigured
 from refund_plugin.gateways.registry import build_gateway, gateway_kinds
 from refund_plugin.money import EXPONENTS
 from refund_plugin.refunds.brake.defaults import problems
+from refund_plugin.refunds.incentives import limits as incentives
 from refund_plugin.refunds.tracking import absolute_url
 from refund_plugin.rules import floor_presets
 from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.saleor.options import CREDIT_OPTIONS, STORE_CREDIT, allowed_options, is_secure, normalised, slug_for
 from refund_plugin.saleor.options import OPTIONS as SALEOR_OPTIONS
-from refund_plugin.saleor.options import STORE_CREDIT, allowed_options, is_secure, normalised, slug_for
 from refund_plugin.stores.models import Store
 
 Configs = Sequence[AppConfig] | None
@@ -167,6 +168,19 @@ def check_public_url(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("refund_plugin")
+def check_storefront_origins(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E032: an entry of `STOREFRONT_ORIGINS` is not as browsers write an origin, so it would allow nobody."""
+    if check_settings(None):
+        return []
+    hint = "Write scheme and host, with the port where it is not the usual one, and nothing behind it: https://shop.example"
+    return [
+        Error(f'REFUND_PLUGIN["STOREFRONT_ORIGINS"] has "{origin}", which is no origin.', hint=hint, id="refund_plugin.E032")
+        for origin in settings().storefront_origins
+        if normalised(str(origin)) != f"{origin}/" or str(origin).count("/") != 2
+    ]
+
+
+@register("refund_plugin")
 def check_order_books(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     """E021: `ORDER_BOOKS` names an account that is not there."""
     if check_settings(None):
@@ -214,10 +228,11 @@ def _check_saleor_options(where: str, options: Mapping[str, object]) -> list[Che
     for name in sorted(set(options) - SALEOR_OPTIONS):
         hint = f"Remove it, or use one of: {', '.join(sorted(SALEOR_OPTIONS))}."
         found.append(Error(f'{where} has an unknown option "{name}".', hint=hint, id="refund_plugin.E027"))
-    credit = options.get("store_credit")
-    if credit and credit not in STORE_CREDIT:
-        hint = f"Use one of: {', '.join(sorted(STORE_CREDIT))}; or leave it out."
-        found.append(Error(f'{where}["store_credit"] is "{credit}", which there is not.', hint=hint, id="refund_plugin.E027"))
+    for name in CREDIT_OPTIONS:
+        credit = options.get(name)
+        if credit and credit not in STORE_CREDIT:
+            hint = f"Use one of: {', '.join(sorted(STORE_CREDIT))}; or leave it out."
+            found.append(Error(f'{where}["{name}"] is "{credit}", which there is not.', hint=hint, id="refund_plugin.E027"))
     account = options.get("payment_account")
     if account and account not in settings().gateways:
         hint = f"Use a key of GATEWAYS: {', '.join(sorted(settings().gateways)) or 'there is none yet'}."
@@ -248,6 +263,18 @@ def check_brake(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
         return []
     hint = 'Write for example {"mode": "automatic", "hour": {"EUR": 200000, "*": None}}, in minor units; see docs/settings.md.'
     return [Error(f'REFUND_PLUGIN["BRAKE"]: {problem}.', hint=hint, id="refund_plugin.E020") for problem in problems(settings().brake)]
+
+
+@register("refund_plugin")
+def check_incentives(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    """E031: what `INCENTIVES` says cannot be read."""
+    if check_settings(None):
+        return []
+    hint = 'Write for example {"amount": {"EUR": 2000}, "percent": 20, "per_customer": 1}, in minor units; see docs/settings.md.'
+    return [
+        Error(f'REFUND_PLUGIN["INCENTIVES"]: {problem}.', hint=hint, id="refund_plugin.E031")
+        for problem in incentives.problems(settings().incentives)
+    ]
 
 
 @register("refund_plugin")

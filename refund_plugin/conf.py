@@ -60,7 +60,9 @@ class Settings:
         limit_lookup: tries of order number and e-mail per network; failed ones per address and order, five times as many.
         limit_mail: "mail me my purchases", per address and network.
         limit_request: refund requests, per purchase and network.
+        limit_customer: requests of customers who are signed in at a Saleor's storefront, per customer and per network.
         limit_access: facts of use that one service token may tell.
+        storefront_origins: origins, such as `https://shop.example`, whose pages may call the GraphQL API from the browser.
         staff_limits: by group name, the most that its members may approve at once, in minor units by currency, for example
             `{"Refund staff": {"EUR": 10000}}`. The highest of a person's groups counts; a group that is not named, and a
             currency that is not named, has no limit.
@@ -68,6 +70,9 @@ class Settings:
             `hour` and `day` (the most approved automatically within it, in minor units by currency; `*` is every other
             currency, None means no ceiling), for example `{"mode": "automatic", "hour": {"EUR": 200000}}`. Without it: automatic,
             up to about 1,000 euro an hour and 5,000 a day.
+        incentives: how much a person may give a customer besides a refund: `amount` (the most at once, in minor units by currency;
+            `*` is every other one), `percent` (the most off one order), `per_customer` (how many within 30 days), for example
+            `{"amount": {"EUR": 2000}, "percent": 20, "per_customer": 1}`. Without it: about 50 euro, 25 %, and 3.
         access_handler: dotted path of a function that locks and unlocks what customers bought; empty means there is none.
         download_handler: dotted path of a function that hands out a file behind a signed link: takes the request and a
             `web.download.Download`, returns the response; empty means that there are no such links.
@@ -115,9 +120,12 @@ class Settings:
     limit_lookup: Limit = Limit(20, 600)
     limit_mail: Limit = Limit(5, 3600)
     limit_request: Limit = Limit(20, 600)
+    limit_customer: Limit = Limit(300, 600)
     limit_access: Limit = Limit(6000, 60)
+    storefront_origins: Sequence[str] = ()
     staff_limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     brake: Mapping[str, object] = field(default_factory=dict)
+    incentives: Mapping[str, object] = field(default_factory=dict)
     access_handler: str = ""
     download_handler: str = ""
     download_seconds: int = 3600

@@ -10,6 +10,7 @@ from refund_plugin.policies.consent_models import Consent, ConsentConfirmation
 from refund_plugin.policies.models import Policy, PolicyText, PolicyVersion
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.brake.models import AutomaticMoney
+from refund_plugin.refunds.incentives.models import Incentive
 from refund_plugin.refunds.ledger.models import CreditNote, CreditNoteSeries, LedgerEntry
 from refund_plugin.refunds.models import Alert, Allocation, Attempt, Decision, Dispute, Refund, RefundRequest, RequestLine
 from refund_plugin.refunds.reconcile.models import Finding, ReconciliationRun, SelfTest
@@ -41,6 +42,7 @@ __all__ = [
     "Finding",
     "GatewayAccount",
     "Heartbeat",
+    "Incentive",
     "InvoiceNote",
     "LedgerEntry",
     "Message",

@@ -85,6 +85,14 @@ def test_an_order_book_for_a_store_that_is_not_there_is_named(settings):
     assert "W008" not in told()
 
 
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "https://shop.example/x", "https://Shop.example", "*", "", 7])
+def test_an_origin_that_no_browser_would_write_is_named_because_it_allows_nobody(settings, origin):
+    settings.REFUND_PLUGIN = MEMORY | {"STOREFRONT_ORIGINS": [origin]}
+    assert f'"{origin}"' in told()["E032"]
+    settings.REFUND_PLUGIN = MEMORY | {"STOREFRONT_ORIGINS": ["https://shop.example", "http://localhost:3000"]}
+    assert "E032" not in told()
+
+
 @pytest.mark.parametrize(("address", "fine"), [("shop.example", False), ("//shop.example", False), ("https://shop.example", True)])
 def test_links_in_mail_need_a_whole_address(settings, address, fine):
     settings.REFUND_PLUGIN = MEMORY | {"PUBLIC_URL": address}
@@ -102,3 +110,20 @@ def test_before_going_live_links_and_senders_of_this_machine_are_named(settings)
     settings.DEFAULT_FROM_EMAIL = "Paper Heron <hello@shop.example>"
     Site.objects.filter(is_default_site=True).update(hostname="shop.example")
     assert {"W009", "W011"} & set(told(deploy=True)) == set()
+
+
+@pytest.mark.parametrize(
+    ("configured", "problem"),
+    [
+        ({"amount": {"EUR": 2000, "*": 0}, "percent": 100, "per_customer": 0}, ""),
+        ({"amounts": {}}, "is not one of amount, percent, per_customer"),
+        ({"amount": 5}, "is not a dict"),
+        ({"amount": {"XYZ": 5}}, "unknown currency"),
+        ({"amount": {"EUR": -1}}, "no number of minor units"),
+        ({"percent": 101}, "no whole number from 0 to 100"),
+        ({"per_customer": 1.5}, "no whole number"),
+    ],
+)
+def test_how_much_people_may_give_can_be_read_or_is_told(settings, configured, problem):
+    settings.REFUND_PLUGIN = MEMORY | {"INCENTIVES": configured}
+    assert (problem in told()["E031"]) if problem else ("E031" not in told())

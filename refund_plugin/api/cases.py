@@ -13,19 +13,24 @@ from refund_plugin.api.context import Role
 from refund_plugin.api.orders import PurchaseLine
 from refund_plugin.api.types import MoneyType, Verdict, global_id, verdict_of
 from refund_plugin.localize import formatter_for
+from refund_plugin.money import Money
 from refund_plugin.orders import models as orders
 from refund_plugin.refunds import models
 from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.explaining import engine_decision, explain_decision
+from refund_plugin.refunds.incentives.models import Incentive, IncentiveState
 from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
 from refund_plugin.refunds.timeline import Timeline, payment_name, timeline, waiting_reason
 from refund_plugin.refunds.tracking import tracking_token, tracking_url
+from refund_plugin.stores.base import CreditKind
 
 strawberry.enum(RequestState, name="RefundRequestStatus", description="Where the answer to a request stands.")
 strawberry.enum(Settlement, name="RefundSettlement", description="What has become of the money of an approved request.")
 strawberry.enum(RefundState, name="RefundStatus", description="Where one movement of money stands.")
+strawberry.enum(CreditKind, name="RefundIncentiveKind", description="What a store can issue that customers pay with.")
+strawberry.enum(IncentiveState, name="RefundIncentiveStatus", description="Where a voucher or a gift card stands.")
 strawberry.enum(models.RequestReason, name="RefundReason", description="Why the customer asks, in their own terms.")
 
 
@@ -39,7 +44,7 @@ class Case:
     @cached_property
     def full(self) -> models.RefundRequest:
         """The request with lines, decisions and refunds; a row that came from a list has them already."""
-        listed = {"lines", "decisions", "refunds"} <= set(getattr(self.row, "_prefetched_objects_cache", {}))
+        listed = {"lines", "decisions", "refunds", "incentives"} <= set(getattr(self.row, "_prefetched_objects_cache", {}))
         return self.row if listed else case(self.row.pk)
 
     @cached_property
@@ -104,6 +109,20 @@ class RefundType:
     expected_by: date | None = strawberry.field(description="Until when the customer's bank usually shows it.")
     waiting_reason: str = strawberry.field(description="Why it is not sent yet, for a person; empty when nothing holds it back.")
     is_replaced: bool = strawberry.field(description="It did not go through, and another of these refunds was sent in its place.")
+
+
+@strawberry.type(name="RefundIncentive", description="A voucher or a gift card that the customer was given besides any refund.")
+class IncentiveType:
+    """What a customer may know of it; who gave it and why is for staff, in the timeline."""
+
+    kind: CreditKind
+    status: IncentiveState
+    amount: MoneyType | None = strawberry.field(description="What it is worth; null when it is percent off one order.")
+    percent: int | None = strawberry.field(description="Percent off one order; null when it is worth an amount.")
+    code: str | None = strawberry.field(description="For the customer alone: who has it can spend it.")
+    message: str = strawberry.field(description="What the shop says with it.")
+    ends_at: datetime = strawberry.field(description="The last moment in which it can be used.")
+    issued_at: datetime | None
 
 
 @strawberry.type(name="RefundRequest", description="What a customer asked for, its answer, and the way of the money.")
@@ -242,6 +261,28 @@ class RefundRequestType:
         rows, for_staff = list(self.case.full.refunds.all()), self.case.role in (Role.STAFF, Role.SERVICE)
         replaced, timezone = {row.supersedes_id for row in rows}, self.case.row.store.timezone
         return [_refund(row, timezone, for_staff=for_staff, is_replaced=row.pk in replaced) for row in rows]
+
+
+    @strawberry_django.field(description="What the customer was given besides; while the store has not issued it, only staff see it.")
+    def incentives(self) -> list[IncentiveType]:
+        """Vouchers and gift cards."""
+        is_customer = self.case.role in (Role.HOLDER, Role.CUSTOMER)
+        found = [row for row in self.case.full.incentives.all() if row.state == IncentiveState.ISSUED or not is_customer]
+        return [_incentive(row, with_code=is_customer) for row in found]
+
+
+def _incentive(row: Incentive, *, with_code: bool) -> IncentiveType:
+    worth = row.worth
+    return IncentiveType(
+        kind=CreditKind(row.kind),
+        status=IncentiveState(row.state),
+        amount=MoneyType.of(worth) if isinstance(worth, Money) else None,
+        percent=None if isinstance(worth, Money) else worth,
+        code=row.code if with_code else None,
+        message=row.message,
+        ends_at=row.ends_at,
+        issued_at=row.issued_at,
+    )
 
 
 def _access(line: orders.PurchaseLine) -> LineAccess | None:

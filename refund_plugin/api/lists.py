@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import UTC, datetime
 
 import strawberry
@@ -13,14 +11,16 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.api.cases import Case, RefundRequestType
 from refund_plugin.api.context import Caller, Role
+from refund_plugin.api.paging import Order, cut_page
 from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import InvalidInput, NotAllowed
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.checks import check_text
 from refund_plugin.refunds.models import RefundRequest
-from refund_plugin.refunds.queries import refunds_for_timeline, requests_of_user, staff_queue
+from refund_plugin.refunds.queries import refunds_for_timeline, requests_of_purchases, staff_queue
 from refund_plugin.refunds.states import RequestState
 
-MAX_PAGE = 100
+_ORDER = Order(moment="created_at", name="reference")
 
 
 @strawberry.input(description="Which requests to list.")
@@ -88,58 +88,30 @@ def list_requests(caller: Caller, *, filter: RefundRequestFilterInput | None, ch
         NotFound: a token names another store than its own.
     """
     if caller.views_cases:
-        found = staff_queue(caller.store_id).prefetch_related("decisions", Prefetch("refunds", refunds_for_timeline()))
-    elif caller.user is not None:
-        found = requests_of_user(caller.user)
+        found = staff_queue(caller.store_id).prefetch_related("decisions", "incentives", Prefetch("refunds", refunds_for_timeline()))
+    elif caller.owned is not None:
+        found = requests_of_purchases(Purchase.objects.filter(caller.owned))
     else:
         raise NotAllowed(_("Sign in, or send a service token with the scope view_cases, to list refund requests."))
     if channel:
         found = found.filter(store__slug=caller.store_slug(channel))
     if filter is not None:
         found = found.filter(filter.as_q())
-    return found.select_related("policy_version__policy").prefetch_related("policy_version__texts").order_by("-created_at", "-reference")
+    return found.select_related("policy_version__policy").prefetch_related("policy_version__texts")
 
 
 def page_of(queryset: QuerySet[RefundRequest], *, first: int, after: str | None, caller: Caller) -> RefundRequestCountableConnection:
-    """Return a page that starts behind a cursor; what is added meanwhile shifts nothing.
+    """Return a page of requests.
 
     Raises:
-        InvalidInput: `first` out of range, or not a cursor.
+        InvalidInput: see `cut_page`.
     """
-    if not 1 <= first <= MAX_PAGE:
-        raise InvalidInput(_("Ask for 1 to %(max)d at once.") % {"max": MAX_PAGE}, field="first")
-    page = queryset
-    if after:
-        created_at, reference = _read_cursor(after)
-        page = page.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, reference__lt=reference))
-    rows = list(page[: first + 1])
-    more, rows = len(rows) > first, rows[:first]
-    edges = [RefundRequestCountableEdge(node=RefundRequestType(case=Case(row, _role(caller, row))), cursor=_cursor(row)) for row in rows]
-    info = PageInfo(
-        has_next_page=more,
-        has_previous_page=bool(after),
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return RefundRequestCountableConnection(queryset=queryset, page_info=info, edges=edges)
+    page = cut_page(queryset, _ORDER, first=first, after=after)
+    edges = [
+        RefundRequestCountableEdge(node=RefundRequestType(case=Case(row, _role(caller, row))), cursor=cursor) for row, cursor in page.rows
+    ]
+    return RefundRequestCountableConnection(queryset=queryset, page_info=page.info, edges=edges)
 
 
 def _role(caller: Caller, row: RefundRequest) -> Role:
-    mine = caller.user is not None and row.purchase.user_id == caller.user.pk
-    return Role.CUSTOMER if mine else caller.role
-
-
-def _cursor(row: RefundRequest) -> str:
-    return base64.b64encode(f"{row.created_at.isoformat()}|{row.reference}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, _bar, reference = base64.b64decode(cursor, validate=True).decode().partition("|")
-        created_at = datetime.fromisoformat(moment)
-        created_at = created_at if created_at.tzinfo is None else created_at.astimezone(UTC)
-    except (binascii.Error, ValueError, OverflowError):
-        created_at, reference = None, ""
-    if created_at is None or created_at.tzinfo is None or "\x00" in reference:
-        raise InvalidInput(_("This is not a cursor of this list."), field="after")
-    return created_at, reference
+    return Role.CUSTOMER if caller.owns(row.purchase) else caller.role

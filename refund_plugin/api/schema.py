@@ -20,6 +20,7 @@ from strawberry.types import ExecutionContext
 
 from refund_plugin.api.access import AccessMutations
 from refund_plugin.api.consent import ConsentMutations, ConsentQueries
+from refund_plugin.api.incentives import IncentiveMutations
 from refund_plugin.api.limits import extensions, is_defect
 from refund_plugin.api.orders import OrderMutations, OrderQueries
 from refund_plugin.api.policies import PolicyQueries
@@ -37,7 +38,7 @@ class Query(ConsentQueries, OrderQueries, PolicyQueries, RefundQueries):
 
 
 @strawberry.type
-class Mutation(AccessMutations, ConsentMutations, OrderMutations, RefundMutations):
+class Mutation(AccessMutations, ConsentMutations, IncentiveMutations, OrderMutations, RefundMutations):
     """Everything that can be done."""
 
 

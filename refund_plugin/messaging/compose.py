@@ -25,6 +25,8 @@ from refund_plugin.policies.events import CONSENT_GIVEN
 from refund_plugin.refunds import events
 from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.explaining import ExplainedLine, explain_decision
+from refund_plugin.refunds.incentives.models import IncentiveState
+from refund_plugin.refunds.incentives.presenting import called, how_to_use, last_day
 from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, exact_time
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
 from refund_plugin.refunds.timeline import payment_name, was_begun_by_shop
@@ -235,6 +237,25 @@ def _failed(event: Event, customer: Customer, request: RefundRequest | None) -> 
     )
 
 
+def _incentive(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
+    if request is None:
+        return None
+    given = next((each for each in request.incentives.all() if str(each.pk) == event.payload["incentive"]), None)
+    if given is None or given.state != IncentiveState.ISSUED:
+        return None
+    language = _formatter(request)
+    name = called(given, language)
+    return _letter(
+        "incentive",
+        request,
+        subject=_verbatim(_("For you from %(store)s: %(name)s") % {"store": request.store.name, "name": name}),
+        heading=_verbatim(_("For you: %(name)s") % {"name": name}),
+        paragraphs=(how_to_use(given), _("It has nothing to do with any money that is owed to you: that stays as it is.")),
+        quote=given.message,
+        rows=((_("Code"), given.code), (_("Good until"), last_day(given, language))),
+    )
+
+
 def _purchase_list(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
     return Letter(
         kind="purchase_list",
@@ -284,6 +305,7 @@ COMPOSERS: Mapping[str, Composer] = {
     events.REFUND_SUCCEEDED: _paid,
     events.REFUND_MANUAL_PAID: _paid_by_hand,
     events.REFUND_FAILED: _failed,
+    events.INCENTIVE_ISSUED: _incentive,
     PURCHASE_LIST_ASKED: _purchase_list,
     CONSENT_GIVEN: _consent_confirmation,
 }
@@ -323,6 +345,11 @@ def _letter(
         link_text=link_text or _("Follow your refund request"),
         link_url=tracking_url(request),
     )
+
+
+def _verbatim(text: str) -> str:
+    """Let `_letter` find no placeholder in a text that is whole already, such as "20 %"."""
+    return text.replace("%", "%%")
 
 
 def _withdrawal_rows(request: RefundRequest, language: Formatter) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refund_plugin.actor import Actor
 from refund_plugin.events.services import DomainEvent
+from refund_plugin.refunds.incentives.models import Incentive
 from refund_plugin.refunds.models import Refund, RefundRequest
 
 DRIVE = "refund_plugin.drive_refunds"  # the task that workers are woken for
@@ -34,6 +35,8 @@ DISPUTE_OPENED = "dispute_opened"
 DISPUTE_WON = "dispute_won"
 DISPUTE_LOST = "dispute_lost"
 ALERT_RAISED = "alert_raised"
+INCENTIVE_ISSUED = "incentive_issued"
+INCENTIVE_CANCELED = "incentive_canceled"
 
 
 def request_event(kind: str, request: RefundRequest, actor: Actor, **payload: object) -> DomainEvent:
@@ -45,3 +48,10 @@ def refund_event(kind: str, refund: Refund, actor: Actor, **payload: object) -> 
     """Return an event about one refund."""
     data = {"refund": str(refund.pk), "amount_minor": refund.amount_minor, "currency": refund.currency, **payload}
     return DomainEvent(kind=kind, store_id=refund.store_id, case=refund.request_id, actor=actor, payload=data)
+
+
+def incentive_event(kind: str, incentive: Incentive, actor: Actor) -> DomainEvent:
+    """Return an event about what a customer is given besides refunds; never with its code."""
+    return DomainEvent(
+        kind=kind, store_id=incentive.store_id, case=incentive.request_id, actor=actor, payload={"incentive": str(incentive.pk)}
+    )

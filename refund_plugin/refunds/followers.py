@@ -8,6 +8,7 @@ from refund_plugin.events.services import subscribe
 from refund_plugin.refunds import history, law, selftest
 from refund_plugin.refunds.access import services as access
 from refund_plugin.refunds.access import use
+from refund_plugin.refunds.incentives import services as incentives
 from refund_plugin.refunds.ledger import credit_notes, verify
 from refund_plugin.refunds.reconcile import services as reconcile
 from refund_plugin.refunds.replay import services as replay
@@ -27,6 +28,7 @@ def register() -> None:
     duties.register_duty("access", access.tell_stores)
     duties.register_duty("follow_use", use.follow_use, every_seconds=use.EVERY_SECONDS)
     duties.register_duty("store_books", telling.tell_stores)
+    duties.register_duty("incentives", incentives.issue_due)
     duties.register_duty("end_subscriptions", subscriptions.drive_ends)
     duties.register_duty("refund_renewals", renewals.refund_renewals, every_seconds=renewals.EVERY_SECONDS)
     duties.register_duty("invoice_notes", invoice_notes.record_notes)

@@ -66,6 +66,7 @@ class RefundRequest(models.Model):
             ("decline_refunds", _("Can decline refunds")),
             ("ask_evidence", _("Can ask customers for evidence")),
             ("pay_by_hand", _("Can pay refunds by hand")),
+            ("give_incentives", _("Can give customers vouchers and gift cards")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["purchase", "submission_key"], name="refund_request_once"),

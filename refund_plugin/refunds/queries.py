@@ -27,6 +27,7 @@ from django.db.models.functions import Coalesce
 
 from refund_plugin.errors import NotFound
 from refund_plugin.events.models import Event
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.events import SUBSCRIPTION_ENDED
 from refund_plugin.refunds.law import reimburse_due
 from refund_plugin.refunds.models import Attempt, Decision, Refund, RefundRequest, RequestLine
@@ -144,6 +145,7 @@ def case(request_id: UUID | str) -> RefundRequest:
             Prefetch("decisions", Decision.objects.order_by("id")),
             Prefetch("refunds", refunds.prefetch_related("allocations__line", Prefetch("attempts", Attempt.objects.order_by("number")))),
             "purchase__payments",
+            "incentives",
         )
         .filter(pk=request_id)
         .first()
@@ -159,6 +161,7 @@ def _for_lists() -> QuerySet[RefundRequest]:
         .prefetch_related(
             Prefetch("lines", RequestLine.objects.select_related("line__access_state").order_by("line__position")),
             "decisions",
+            "incentives",
             Prefetch("refunds", refunds_for_timeline()),
         )
         .order_by("-created_at", "-reference")
@@ -173,3 +176,8 @@ def requests_of_customer(customer_ids: Collection[int]) -> QuerySet[RefundReques
 def requests_of_user(user: AbstractBaseUser) -> QuerySet[RefundRequest]:
     """Return what was asked for purchases of a signed-in person, in every store, newest first, with lines, decisions and refunds."""
     return _for_lists().filter(purchase__user_id=user.pk)
+
+
+def requests_of_purchases(purchases: QuerySet[Purchase]) -> QuerySet[RefundRequest]:
+    """Return what was asked for these purchases, newest first, with lines, decisions and refunds."""
+    return _for_lists().filter(purchase__in=purchases)

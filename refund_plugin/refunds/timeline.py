@@ -10,9 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from refund_plugin.actor import ActorKind
+from refund_plugin.localize import formatter_for
 from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
+from refund_plugin.refunds.incentives.models import IncentiveState
+from refund_plugin.refunds.incentives.presenting import called, last_day
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest, WaitsFor
 from refund_plugin.refunds.outcomes import NOT_ENDED
 from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, Settlement
@@ -86,7 +89,7 @@ def unbroken(text: str) -> str:
 
 
 def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
-    """Return the steps of a request; reads its decisions and refunds (with payments), prefetched or not.
+    """Return the steps of a request; reads its store, decisions, refunds (with payments) and incentives, prefetched or not.
 
     When the subscription ended is told if the refunds come from `queries.refunds_for_timeline`.
 
@@ -106,6 +109,7 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     for refund in refunds:
         if refund.pk not in superseded or for_staff:
             steps += _money_steps(refund, for_staff)
+    steps += _incentive_steps(request, for_staff)
     if request.state == RequestState.CANCELED:
         steps.append(Step("canceled", _("You took the request back") if not for_staff else _("Taken back"), DONE, request.changed_at))
     status = _status(request, settlement, refunds)
@@ -229,6 +233,26 @@ def _subscription_steps(refunds: Sequence[Refund], for_staff: bool) -> list[Step
         return []
     title = _("The customer's subscription has ended") if for_staff else _("Your subscription has ended")
     return [Step("subscription_ended", title, DONE, max(moments))]
+
+
+def _incentive_steps(request: RefundRequest, for_staff: bool) -> list[Step]:
+    """Tell what the customer was given besides; only staff hear of what is not issued."""
+    formatter, steps = formatter_for(timezone=request.store.timezone), []
+    for incentive in request.incentives.all():
+        name = called(incentive, formatter)
+        if incentive.state == IncentiveState.ISSUED:
+            title = _("Given besides: %(name)s") if for_staff else _("We gave you %(name)s")
+            by = f"{incentive.given_by_label}: {incentive.reason}" if incentive.given_by_label else incentive.reason
+            detail = by if for_staff else _("good until %(day)s") % {"day": last_day(incentive, formatter)}
+            steps.append(Step("incentive", title % {"name": name}, DONE, incentive.issued_at, detail))
+        elif for_staff and incentive.state == IncentiveState.WAITING:
+            title = _("The store is asked for %(name)s") % {"name": name}
+            state = PROBLEM if incentive.last_error else NOW
+            steps.append(Step("incentive_waiting", title, state, incentive.created_at, incentive.last_error))
+        elif for_staff:
+            title = _("Taken back before it was given: %(name)s") % {"name": name}
+            steps.append(Step("incentive_canceled", title, DONE, incentive.created_at))
+    return steps
 
 
 def _status(request: RefundRequest, settlement: Settlement, refunds: Sequence[Refund]) -> str:

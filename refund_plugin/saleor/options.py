@@ -10,8 +10,11 @@ from django.utils.text import slugify
 from refund_plugin.conf import settings
 
 # each has a row in docs/saleor.md
-OPTIONS = frozenset({"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons", "store_credit"})
-# what `store_credit` may be, and the permission that it takes: of the App, and of whoever gives it
+OPTIONS = frozenset(
+    {"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons", "store_credit", "incentive"}
+)
+# what `store_credit` and `incentive` may be, and the permission that it takes: of the App, and of whoever gives it
+CREDIT_OPTIONS = ("store_credit", "incentive")
 STORE_CREDIT = {"gift_card": "MANAGE_GIFT_CARD", "voucher": "MANAGE_DISCOUNTS"}
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -17,6 +17,8 @@ from refund_plugin import clock
 from refund_plugin.actor import Action
 from refund_plugin.errors import NotFound, RefundPluginError, WrongState
 from refund_plugin.money import Money
+from refund_plugin.refunds.incentives.models import IncentiveState
+from refund_plugin.refunds.incentives.services import cancel_incentive, give_incentive, issue_now
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.presenting import CaseLine, case_lines, decides_unseen, total, why_a_person, without_verdict
 from refund_plugin.refunds.queries import case as read_case
@@ -25,6 +27,7 @@ from refund_plugin.refunds.review import approve_request, ask_for_evidence, decl
 from refund_plugin.refunds.states import OPEN_FOR_STAFF, REQUEST_TRANSITIONS, RefundState, RequestState
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.saleor_app.frame import dashboard_page, formatter_of, show
+from refund_plugin.saleor_app.giving import incentive_form, read_incentive
 from refund_plugin.saleor_app.presenting import STATUS, admin_url
 from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit
 from refund_plugin.saleor_app.visits import Visit
@@ -127,6 +130,8 @@ def _show(
         "may_approve": is_open and Action.APPROVE in actions,
         "may_decline": is_open and Action.DECLINE in actions,
         "may_ask": is_open and Action.ASK_EVIDENCE in actions and RequestState.NEEDS_EVIDENCE in REQUEST_TRANSITIONS[found.state],
+        "incentive": incentive_form(visit, found, sent) if visit.incentive else None,
+        "waiting": [each for each in found.incentives.all() if visit.incentive and each.state == IncentiveState.WAITING],
         "lacks_send": is_open and Action.APPROVE not in actions,
         "opened": sent.get("step", "") if sent else "",
         "reason": sent.get("reason", "") if sent else "",
@@ -171,9 +176,31 @@ def _credit(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) 
     return _("%(reference)s is given as store credit, and the customer is told the code.") % {"reference": found.reference}
 
 
+def _give(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) -> str:
+    given = give_incentive(request_id=found.pk, by=visit.actor, now=now, **read_incentive(data, currency=found.purchase.currency))
+    if issue_now(incentive_id=given.pk, now=now).state == IncentiveState.ISSUED:
+        return _("It is issued, and the customer of %(reference)s is told the code.") % {"reference": found.reference}
+    return _("Saleor has not confirmed it yet. It is asked again by itself; the customer is told once it is good.")
+
+
+def _take_back(visit: Visit, found: RefundRequest, data: QueryDict, now: datetime) -> str:
+    waiting = next((each for each in found.incentives.all() if str(each.pk) == data.get("incentive")), None)
+    if waiting is None:
+        raise NotFound
+    cancel_incentive(incentive_id=waiting.pk, by=visit.actor, now=now)
+    return _("It is taken back. The customer hears nothing of it.")
+
+
 def _minor(text: str, currency: str) -> int:
     return Money.from_decimal(text.strip(), currency).minor if text.strip() else 0
 
 
 Verb = Callable[[Visit, RefundRequest, QueryDict, datetime], str]
-VERBS: Mapping[str, Verb] = {"approve": _approve, "decline": _decline, "ask": _ask, "credit": _credit}
+VERBS: Mapping[str, Verb] = {
+    "approve": _approve,
+    "decline": _decline,
+    "ask": _ask,
+    "credit": _credit,
+    "give": _give,
+    "take_back": _take_back,
+}

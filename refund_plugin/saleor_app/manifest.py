@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from refund_plugin import __version__, documents
 from refund_plugin.conf import settings
 from refund_plugin.saleor.errors import SaleorVersionUnsupported
-from refund_plugin.saleor.options import STORE_CREDIT
+from refund_plugin.saleor.options import CREDIT_OPTIONS, STORE_CREDIT
 from refund_plugin.saleor.versions import Version, read_version
 from refund_plugin.saleor_app.addresses import absolute, base_of
 
@@ -80,8 +80,8 @@ def manifest_for(base: str, *, schema: str = "") -> dict[str, Any]:
 
 
 def _permissions() -> list[str]:
-    """Return what the App asks for: more only where the settings want store credit to be given."""
-    wanted = {str(options.get("store_credit") or "") for options in settings().saleor.values()}
+    """Return what the App asks for: more only where the settings want store credit or incentives to be given."""
+    wanted = {str(options.get(name) or "") for options in settings().saleor.values() for name in CREDIT_OPTIONS}
     return [*PERMISSIONS, *(STORE_CREDIT[kind] for kind in sorted(wanted & STORE_CREDIT.keys()))]
 
 

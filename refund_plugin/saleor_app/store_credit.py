@@ -19,27 +19,19 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import NotFound, WrongState
-from refund_plugin.money import Money
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.manual.services import ISSUING, check_may_prove, claim_by_hand, give_proof, note_credit, why_not_by_hand
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.states import RefundState
-from refund_plugin.saleor import api, credit
-from refund_plugin.saleor.client import SaleorClient, client_for
-from refund_plugin.saleor.errors import SaleorError, SaleorRefused
+from refund_plugin.saleor.client import client_for
+from refund_plugin.saleor.errors import SaleorError
 from refund_plugin.saleor.models import SaleorInstallation
-from refund_plugin.saleor.options import STORE_CREDIT, allowed_options
+from refund_plugin.stores.base import CreditKind
+from refund_plugin.stores.saleor_credit import issue_gift_card, issue_voucher, kind_of_credit
 
-TAKEN = frozenset({"ALREADY_EXISTS", "UNIQUE"})
 CREATIONS, AFTER_CREATION = frozenset({"GiftCardCreate", "VoucherCreate"}), frozenset({"VoucherChannelListingUpdate"})
 CALL_SECONDS = 10.0
 CLAIMED_BY = "saleor:"  # what the ids of Saleor's staff begin with, as actors
-
-
-def kind_of_credit(installation: SaleorInstallation) -> str:
-    """Return what an installation gives as store credit: "gift_card" or "voucher"; "" when none, or when the App may not issue it."""
-    kind = str((allowed_options(installation.api_url) or {}).get("store_credit") or "")
-    return kind if kind in STORE_CREDIT and STORE_CREDIT[kind] in installation.permissions else ""
 
 
 def can_be_credit(refund: Refund) -> bool:
@@ -72,7 +64,7 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
         return refund
     asked, purchase = refund.request, refund.request.purchase
     installation = SaleorInstallation.objects.filter(slug=refund.store.slug, is_active=True).first()
-    kind = kind_of_credit(installation) if installation else ""
+    kind = kind_of_credit(installation, "store_credit") if installation else None
     if not kind:
         raise WrongState(_("This store gives no store credit."))
     if refund.state != RefundState.MANUAL_CLAIMED:
@@ -85,53 +77,17 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
     note_credit(refund_id=refund.pk, by=by, reference=code)
     try:
         client = client_for(refund.store.slug, timeout_seconds=CALL_SECONDS)
-        if kind == "gift_card":
+        if kind == CreditKind.GIFT_CARD:
             customer = str(purchase.metadata.get("saleor_customer") or "")
             issue_gift_card(client, code=code, amount=refund.amount, note=asked.reference, customer=customer)
         else:
-            issue_voucher(client, code=code, amount=refund.amount, name=asked.reference, channel=purchase.channel)
+            issue_voucher(client, code=code, worth=refund.amount, currency=refund.currency, name=asked.reference, channel=purchase.channel)
     except (SaleorError, WrongState) as error:
         if _is_surely_not_issued(error, was_tried=bool(noted)):
             note_credit(refund_id=refund.pk, by=by, reference="")
         raise
     today = now.astimezone(ZoneInfo(refund.store.timezone)).date()
     return give_proof(refund_id=refund.pk, by=by, method="store_credit", reference=code, paid_on=today, now=now)
-
-
-def issue_gift_card(client: SaleorClient, *, code: str, amount: Money, note: str, customer: str = "") -> None:
-    """Issue a gift card with this code, unless it was issued before.
-
-    Args:
-        code: one for each card, for good; see `new_code`.
-        customer: Saleor's id of the account that alone may use it (3.23); "" for whoever has the code.
-    """
-    if credit.find_gift_card(client, code=code):
-        return
-    try:
-        credit.create_gift_card(client, code=code, amount=amount.decimal, currency=amount.currency, note=note, assigned_to=customer)
-    except SaleorRefused as error:
-        if error.saleor_code not in TAKEN:
-            raise
-
-
-def issue_voucher(client: SaleorClient, *, code: str, amount: Money, name: str, channel: str) -> None:
-    """Issue a voucher for one order in one channel, or finish the one that was begun with this code.
-
-    Raises:
-        WrongState: there is no such channel in the amount's currency.
-    """
-    listed = [each for each in api.read_channels(client) if each.slug == channel and each.currency == amount.currency]
-    if not listed:
-        raise WrongState(_("Saleor has no channel “%(channel)s” in %(currency)s.") % {"channel": channel, "currency": amount.currency})
-    found = credit.find_voucher(client, code=code)
-    if found is None:
-        try:
-            found = credit.create_voucher(client, code=code, name=name, value_type="FIXED")
-        except SaleorRefused as error:
-            found = credit.find_voucher(client, code=code) if error.saleor_code in TAKEN else None
-            if found is None:
-                raise
-    credit.list_voucher(client, voucher_id=found.id, channel_id=listed[0].id, value=amount.decimal)
 
 
 def new_code(key: str) -> str:

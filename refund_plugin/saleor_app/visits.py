@@ -28,8 +28,9 @@ from refund_plugin.saleor.installations import active_installation
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import STORE_CREDIT
 from refund_plugin.saleor.signatures import verify_dashboard_token
-from refund_plugin.saleor_app.store_credit import kind_of_credit
+from refund_plugin.stores.base import CreditKind
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.saleor_credit import kind_of_credit
 
 # What Saleor itself wants of staff: orders and granted refunds need the first, sending the money the second.
 VIEW, SEND = "MANAGE_ORDERS", "HANDLE_PAYMENTS"
@@ -83,16 +84,23 @@ class Visit:
         return SEND in self.permissions
 
     @cached_property
-    def credit(self) -> str:
-        """What the person may give as store credit: "gift_card" or "voucher"; "" when nothing."""
-        kind = kind_of_credit(self.installation)
-        return kind if kind and self.may_send and STORE_CREDIT[kind] in self.permissions else ""
+    def credit(self) -> CreditKind | None:
+        """What the person may give instead of money."""
+        kind = kind_of_credit(self.installation, "store_credit")
+        return kind if kind and self.may_send and STORE_CREDIT[kind] in self.permissions else None
+
+    @cached_property
+    def incentive(self) -> CreditKind | None:
+        """What the person may give besides any refund."""
+        kind = kind_of_credit(self.installation, "incentive")
+        return kind if kind and STORE_CREDIT[kind] in self.permissions else None
 
     @property
     def actor(self) -> Actor:
         """Whom the services see: staff of this store, with the Saleor user's id."""
         actions = frozenset(action for permission in self.permissions & ACTIONS.keys() for action in ACTIONS[permission])
         actions |= {Action.PAY_BY_HAND} if self.credit else set()
+        actions |= {Action.GIVE_INCENTIVE} if self.incentive else set()
         return Actor(
             kind=ActorKind.STAFF,
             id=f"saleor:{self.user_id}"[:64],

@@ -20,6 +20,7 @@ ADVICE: Mapping[str, Any] = {
     "external_refund": _("Say which products it was for. Until then every new request for the order goes to a person."),
     "fraud_warning": _("No money was taken yet. Refund in full to avoid a dispute, or keep the evidence ready."),
     "history_unknown": _("New requests for these orders go to a person until the payment provider has told what was refunded before."),
+    "incentive_stuck": _("Read what the store says and mend it; it is asked again by itself. On the request you can also take it back."),
     "invoice_note_failed": _("Only the note on the provider’s invoice is missing, not the money. Write the credit note there by hand."),
     "invoice_note_stands": _("Pay the refund another way, and the note is true again; if you give it up, correct the invoice by hand."),
     "ledger_differs": _("Run refunds_verify: it names every number that differs and changes nothing. Pay nothing by hand meanwhile."),

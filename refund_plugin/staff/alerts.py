@@ -48,6 +48,7 @@ KINDS: Mapping[str, Any] = {
     "external_refund": gettext_lazy("Refunded elsewhere"),
     "fraud_warning": gettext_lazy("Fraud warning"),
     "history_unknown": gettext_lazy("Earlier refunds are not known"),
+    "incentive_stuck": gettext_lazy("The store does not issue what was given"),
     "invoice_note_failed": gettext_lazy("No note on the invoice"),
     "invoice_note_stands": gettext_lazy("A note on the invoice is no longer true"),
     "ledger_differs": gettext_lazy("The books do not add up"),

@@ -31,6 +31,7 @@ from refund_plugin.refunds.queries import case, next_case
 from refund_plugin.refunds.retry import retry_refund
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.staff.forms import RetryForm, SeenForm
+from refund_plugin.staff.offering import offered_to
 from refund_plugin.staff.permissions import policy
 from refund_plugin.staff.refund_cards import refund_card
 from refund_plugin.staff.use import use_rows
@@ -98,8 +99,11 @@ class CaseView(CaseMixin, TemplateView):
         following = next_case(request)
         offered = [verb for verb in VERBS if verb.fits(request) and may(self.request.user, verb.action)]
         version = request.policy_version
+        give_label, waiting_incentives = offered_to(self.request.user, request)
         return super().get_context_data(
             case=request,
+            give_label=give_label,
+            waiting_incentives=waiting_incentives,
             formatter=formatter,
             lines=self.lines,
             suggested=total(self.lines, request.purchase.currency),

@@ -123,8 +123,8 @@ def _access(purchase: Purchase, formatter: Formatter) -> list[dict[str, Any]]:
 
 def _requests(purchase: Purchase) -> list[RefundRequest]:
     refunds = Refund.objects.select_related("payment").order_by("created_at")
-    found = purchase.refund_requests.order_by("created_at").prefetch_related("decisions", "messages", Prefetch("refunds", refunds))
-    return list(found.select_related("purchase", "store", "customer"))
+    found = purchase.refund_requests.order_by("created_at").select_related("purchase", "store", "customer")
+    return list(found.prefetch_related("decisions", "messages", "incentives", Prefetch("refunds", refunds)))
 
 
 def _request(request: RefundRequest, formatter: Formatter) -> dict[str, Any]:

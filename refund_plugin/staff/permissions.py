@@ -16,6 +16,7 @@ ACTIONS: tuple[Action, ...] = (
     Action.DECLINE,
     Action.ASK_EVIDENCE,
     Action.PAY_BY_HAND,
+    Action.GIVE_INCENTIVE,
     Action.MANAGE_BRAKE,
     Action.VIEW_BOOKS,
     Action.CORRECT_ACCESS,

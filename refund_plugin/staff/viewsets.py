@@ -24,6 +24,7 @@ from refund_plugin.staff.books import BooksView, CreditNoteListView, CreditNoteV
 from refund_plugin.staff.cases import CaseView, RetryView, VerbView
 from refund_plugin.staff.disputes import DisputeListView, DisputeView, EvidenceView
 from refund_plugin.staff.externals import ExternalListView, ExternalView
+from refund_plugin.staff.giving import GiveView, TakeBackView
 from refund_plugin.staff.manual import RefundVerbView
 from refund_plugin.staff.money import CompareView, MoneyFileView, MoneyView, ProgressView, SelfTestView
 from refund_plugin.staff.purchases import PurchaseListView, PurchaseView
@@ -64,6 +65,8 @@ class CaseViewSet(StaffViewSet):
             path("<uuid:pk>/", self.view(CaseView), name="case"),
             *(path(f"<uuid:pk>/{verb.name}/", self.view(VerbView, verb=verb), name=verb.name) for verb in VERBS),
             path("<uuid:pk>/access/<int:fact>/", self.view(CorrectAccessView), name="access"),
+            path("<uuid:pk>/give/", self.view(GiveView), name="give"),
+            path("<uuid:pk>/give/<uuid:incentive>/take-back/", self.view(TakeBackView), name="take_back_incentive"),
             path("<uuid:pk>/retry/<uuid:refund>/", self.view(RetryView), name="retry"),
             *(
                 path(f"<uuid:pk>/refunds/<uuid:refund>/{verb.name}/", self.view(RefundVerbView, verb=verb), name=f"refund_{verb.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -97,6 +98,39 @@ class RefundTold:
     url: str = ""
 
 
+class CreditKind(StrEnum):
+    """What a store can issue that customers pay with."""
+
+    GIFT_CARD = "gift_card"
+    VOUCHER = "voucher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditTold:
+    """What a store is to issue, once for a code: telling it again changes nothing.
+
+    Attributes:
+        code: chosen by us, for this one alone; nobody guesses it.
+        worth: an amount, or whole percent off one order, which only a voucher can be.
+        name: what the store's staff find it by: the request's reference.
+        channel: the store's own name of the part that the purchase was made in; "" where it has none.
+        store_customer_id: the store's own id of the customer; "" where it is not known.
+        ends_at: UTC; the last moment in which it can be used.
+        timezone: IANA name of the store's, for stores that only know days.
+    """
+
+    store: str
+    kind: CreditKind
+    code: str
+    worth: Money | int
+    currency: str
+    name: str
+    channel: str = ""
+    store_customer_id: str = ""
+    ends_at: datetime
+    timezone: str
+
+
 class StoreAdapter(Protocol):
     """One kind of store."""
 
@@ -124,4 +158,15 @@ class StoreAdapter(Protocol):
         Raises:
             StoreUnavailable: not confirmed; ask again.
             StoreRefused: a person must look.
+        """
+
+    def incentive_kind(self, store: str) -> CreditKind | None:
+        """Return what the store (by slug) issues to customers besides refunds; None when nothing."""
+
+    def issue_credit(self, credit: CreditTold) -> None:
+        """Issue a gift card or a voucher, unless it was issued before. May be called again with the same data.
+
+        Raises:
+            StoreUnavailable: nobody knows whether it is there; ask again.
+            StoreRefused: it is not there, and a person must look.
         """

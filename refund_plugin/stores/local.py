@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.module_loading import import_string
 
 from refund_plugin.conf import settings
-from refund_plugin.stores.base import LineAccess, RefundTold, StoreUnavailable
+from refund_plugin.stores.base import CreditKind, CreditTold, LineAccess, RefundTold, StoreRefused, StoreUnavailable
 
 
 class LocalStore:
@@ -35,3 +35,11 @@ class LocalStore:
     def set_refund(self, refund: RefundTold) -> None:
         """See `StoreAdapter.set_refund`; never called."""
         raise StoreUnavailable("this store keeps no books of its own")
+
+    def incentive_kind(self, store: str) -> CreditKind | None:
+        """See `StoreAdapter.incentive_kind`: a host that has vouchers registers an adapter of its own."""
+        return None
+
+    def issue_credit(self, credit: CreditTold) -> None:
+        """See `StoreAdapter.issue_credit`; never called."""
+        raise StoreRefused("this store issues nothing")

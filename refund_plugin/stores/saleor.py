@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal
 
+from refund_plugin.errors import WrongState
 from refund_plugin.saleor.errors import (
     NotInstalled,
     SaleorError,
@@ -22,7 +23,17 @@ from refund_plugin.saleor.errors import (
     SaleorVersionUnsupported,
     SecretUnreadable,
 )
-from refund_plugin.stores.base import LineAccess, RefundStands, RefundTold, StoreRefused, StoreSilent, StoreUnavailable
+from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.stores.base import (
+    CreditKind,
+    CreditTold,
+    LineAccess,
+    RefundStands,
+    RefundTold,
+    StoreRefused,
+    StoreSilent,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from refund_plugin.saleor.client import SaleorClient
@@ -94,6 +105,24 @@ class SaleorStore:
                 )
         except SaleorError as error:
             raise _unavailable(error) from error
+
+    def incentive_kind(self, store: str) -> CreditKind | None:
+        """See `StoreAdapter.incentive_kind`: what the option `incentive` says, where the App has the permission for it."""
+        from refund_plugin.stores.saleor_credit import kind_of_credit
+
+        installation = SaleorInstallation.objects.filter(slug=store, is_active=True).first()
+        return kind_of_credit(installation, "incentive") if installation else None
+
+    def issue_credit(self, credit: CreditTold) -> None:
+        """See `StoreAdapter.issue_credit`."""
+        from refund_plugin.stores.saleor_credit import issue
+
+        try:
+            issue(_client(credit.store), credit)
+        except SaleorError as error:
+            raise _unavailable(error) from error
+        except WrongState as error:
+            raise StoreRefused(str(error)) from error
 
 
 def missing_report(refund: RefundTold, events: Iterable[EventData]) -> Report | None:

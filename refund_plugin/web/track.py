@@ -21,6 +21,8 @@ from refund_plugin.localize import Formatter, write_day
 from refund_plugin.money import Money
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.explaining import engine_decision, explain_decision
+from refund_plugin.refunds.incentives.models import IncentiveState
+from refund_plugin.refunds.incentives.presenting import called, how_to_use, last_day
 from refund_plugin.refunds.ledger.queries import credit_note, credit_notes_of, note_lines, rate_totals
 from refund_plugin.refunds.models import Decision, RefundRequest, RequestLine
 from refund_plugin.refunds.queries import refunds_for_timeline
@@ -139,7 +141,8 @@ def _customer(request: RefundRequest) -> Actor:
 
 
 def _load(request: RefundRequest) -> RefundRequest:
-    prefetch_related_objects([request], Prefetch("decisions", Decision.objects.order_by("id")), Prefetch("refunds", refunds_for_timeline()))
+    refunds = Prefetch("refunds", refunds_for_timeline())
+    prefetch_related_objects([request], Prefetch("decisions", Decision.objects.order_by("id")), refunds, "incentives")
     return request
 
 
@@ -166,6 +169,11 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
         "question": request.evidence_question if request.state == RequestState.NEEDS_EVIDENCE else "",
         "may_ask_again": request.state in (RequestState.DECLINED, RequestState.CANCELED),
         "may_cancel": _may_cancel(request, now=clock.now()),
+        "gifts": [
+            {"gift": gift, "name": called(gift, formatter), "use": how_to_use(gift), "last_day": last_day(gift, formatter)}
+            for gift in request.incentives.all()
+            if gift.state == IncentiveState.ISSUED
+        ],
     }
 
 

@@ -141,4 +141,4 @@ def test_the_list_takes_as_many_queries_for_one_as_for_many(send, service_token,
         answer = send(RICH, {"first": 20}, token=token)
     assert len(answer.data["edges"]) == count
     # token, requests, their lines, decisions, refunds with payments, words of policies, total count
-    assert len(queries) == 7, "\n".join(query["sql"] for query in queries)
+    assert len(queries) == 8, "\n".join(query["sql"] for query in queries)

@@ -70,7 +70,7 @@ def test_the_number_of_queries_does_not_grow_with_the_list(client, policy, ada, 
     client.force_login(ada)
     request_for(buy(user_id=ada.pk))
     # session, user, site, store; requests with lines, decisions, refunds with payments; purchases with lines
-    count(10)
+    count(11)
     for _n in range(3):
         request_for(buy(COURSE, user_id=ada.pk))
-    count(10)
+    count(11)

@@ -226,7 +226,7 @@ def test_changes_need_a_csrf_token(policy, name):
 def test_the_number_of_queries_does_not_grow_with_the_lines(client, policy, gateway, bare_host, django_assert_num_queries, lines):
     request = ask(*lines)
     drive_refunds()
-    with django_assert_num_queries(6):  # request with its policy; decisions; refunds with payments; lines; words; documents
+    with django_assert_num_queries(7):  # request with its policy; decisions; refunds with payments; gifts; lines; words; documents
         client.get(path(request))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         client.get(path(request, "track_status"))

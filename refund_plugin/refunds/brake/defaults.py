@@ -41,7 +41,12 @@ def default_ceiling(currency: str, per: Per) -> int | None:
     for name in (currency, "*"):
         if name in amounts:
             return amounts[name]
-    return Money.from_decimal(DEFAULT_UNITS[per] * _SCALE.get(currency, 1), currency).minor
+    return worth_about(DEFAULT_UNITS[per], currency).minor
+
+
+def worth_about(euros: int, currency: str) -> Money:
+    """Return what is worth about so many euro in a currency: right to an order of magnitude."""
+    return Money.from_decimal(euros * _SCALE.get(currency, 1), currency)
 
 
 def default_mode() -> str:

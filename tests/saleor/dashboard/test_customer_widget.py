@@ -81,11 +81,11 @@ def test_a_case_opens_from_the_customer_and_leads_back(ask):
 
 def test_the_panel_asks_the_database_as_often_for_many_as_for_one(ask, buy, django_assert_num_queries):
     ask()
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         panel()
     for number in range(3):
         ask(buy(EBOOK, LICENCE, order=f"order-{number}"))
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         panel()
 
 

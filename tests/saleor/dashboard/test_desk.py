@@ -175,5 +175,5 @@ def test_a_page_that_is_out_of_date_decides_nothing(ask):
 
 def test_the_case_asks_the_database_a_fixed_number_of_times(ask, django_assert_num_queries):
     case = ask()
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         open_case(case)

@@ -98,5 +98,5 @@ def test_the_panel_asks_the_database_a_fixed_number_of_times(ask, buy, django_as
     url, data = reverse("refund_plugin:saleor_order_widget"), {}
     panel = Panel.open()
     _url, data = panel.sent_by(panel.soup.select_one(".actions button"))
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         Client().post(url, data | {"step": ""})

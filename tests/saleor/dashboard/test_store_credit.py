@@ -23,9 +23,10 @@ from refund_plugin.saleor.client import client_for
 from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app.manifest import manifest_for
-from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit, issue_voucher
+from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit
 from refund_plugin.stores.base import RefundStands
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.saleor_credit import issue_voucher
 from tests.factories import EBOOK, make_purchase, publish_policy
 from tests.saleor.dashboard.conftest import Panel
 from tests.saleor.standin.traps import Fault
@@ -209,9 +210,7 @@ def test_a_voucher_for_one_order_is_listed_in_the_orders_channel_and_finished_af
 @pytest.mark.parametrize("kind", ["voucher"])
 def test_a_voucher_in_a_channel_that_is_not_there_is_refused(case, installed, saleor):
     with pytest.raises(WrongState, match="no channel"):
-        issue_voucher(
-            client_for(installed.row.slug), code="K", amount=case.decisions.model(currency="EUR").amount, name="R-1", channel="nowhere"
-        )
+        issue_voucher(client_for(installed.row.slug), code="K", worth=10, currency="EUR", name="R-1", channel="nowhere")
     assert not saleor.world.vouchers
 
 
