@@ -23,13 +23,19 @@ class AppData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookData:
-    """A webhook that Saleor keeps for our App; `events` are names such as ORDER_FULLY_PAID."""
+    """A webhook that Saleor keeps for our App.
+
+    Attributes:
+        events: names such as ORDER_FULLY_PAID.
+        headers: its own ones, which Saleor sends along with each delivery; names in lower case, as Saleor keeps them.
+    """
 
     id: str
     name: str
     is_active: bool
     target_url: str
     events: tuple[str, ...]
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -70,7 +71,14 @@ def webhook(node: Json) -> WebhookData:
         is_active=bool(node["isActive"]),
         target_url=node["targetUrl"],
         events=tuple(event["eventType"] for event in events),
+        headers=webhook_headers(node),
     )
+
+
+def webhook_headers(node: Json) -> dict[str, str]:
+    """Read the headers of a webhook's own, which Saleor writes as JSON inside a text."""
+    told = json.loads(node["customHeaders"] or "{}") or {}
+    return {str(name).lower(): str(value) for name, value in told.items()}
 
 
 def channel(node: Json) -> ChannelData:

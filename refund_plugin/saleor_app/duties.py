@@ -8,12 +8,14 @@ from refund_plugin.conf import settings
 from refund_plugin.duties import register_duty
 
 LOOK_SECONDS = 600
+SECRETS_SECONDS = 60  # soon after an installation
 REASONS_SECONDS = 3600
 
 
 def register() -> None:
     """Register the duties; called from `AppConfig.ready()`."""
     register_duty("look_after_saleor", _look_after, every_seconds=LOOK_SECONDS)
+    register_duty("set_saleor_webhook_secrets", _set_secrets, every_seconds=SECRETS_SECONDS)
     register_duty("match_saleor_reasons", _match_reasons, every_seconds=REASONS_SECONDS)
 
 
@@ -23,6 +25,14 @@ def _look_after(now: datetime) -> int:
     from refund_plugin.saleor_app.upkeep import look_after_installations
 
     return look_after_installations(now)
+
+
+def _set_secrets(now: datetime) -> int:
+    if not settings().saleor:
+        return 0
+    from refund_plugin.saleor_app.webhook_secrets import set_webhook_secrets
+
+    return set_webhook_secrets(now)
 
 
 def _match_reasons(now: datetime) -> int:

@@ -19,6 +19,7 @@ from refund_plugin.orders.taking_over import start_backfill
 from refund_plugin.saleor.api import read_app
 from refund_plugin.saleor.client import SaleorClient, client_for
 from refund_plugin.saleor.data import AppData
+from refund_plugin.saleor.deliveries import new_secret
 from refund_plugin.saleor.errors import (
     SaleorError,
     SaleorPermissionDenied,
@@ -127,6 +128,8 @@ def record_installation(*, proven: Proven, now: datetime) -> SaleorInstallation:
         "permissions": sorted(proven.app.permissions),
         "keys": {},  # of the Saleor that was there before, perhaps; read again when something is signed
         "keys_read_at": None,
+        "webhook_secret_encrypted": new_secret(),  # Saleor makes its webhooks anew as well; soon they carry this one
+        "webhook_secret_set_at": None,
         "is_active": True,
         "installed_at": now,
         "removed_at": None,
@@ -190,8 +193,9 @@ def remove_installation(*, installation: SaleorInstallation, app_id: str, now: d
         row = SaleorInstallation.objects.select_for_update().get(pk=installation.pk)
         if not row.is_active or not app_id or row.app_id != app_id:
             return False
-        row.token_encrypted, row.is_active, row.removed_at = "", False, now
-        row.save(update_fields=["token_encrypted", "is_active", "removed_at"])
+        row.token_encrypted, row.webhook_secret_encrypted = "", ""
+        row.webhook_secret_set_at, row.is_active, row.removed_at = None, False, now
+        row.save(update_fields=["token_encrypted", "webhook_secret_encrypted", "webhook_secret_set_at", "is_active", "removed_at"])
         GatewayAccount.objects.filter(slug=row.slug, kind=KIND).update(on_hold=True, hold_reason=REMOVED)
     logger.warning("the App was removed in %s", row.api_url)
     return True

@@ -35,11 +35,11 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment, PurchaseLine
 from refund_plugin.refunds.states import GONE, OVER
 from refund_plugin.refunds.store_refunds import MAX_REFUSAL, StoreAnswer, answer_of, reference_of, refund_from_store
+from refund_plugin.saleor.deliveries import verify_delivery
 from refund_plugin.saleor.errors import KeysUnavailable, NotInstalled, SignatureInvalid
 from refund_plugin.saleor.installations import installation_of_request
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import allowed_options
-from refund_plugin.saleor.signatures import verify_webhook
 from refund_plugin.saleor_app.bodies import TooLarge, read_body
 from refund_plugin.stores.models import Store
 from refund_plugin.webhooks.services import keep_event
@@ -97,7 +97,7 @@ class TransactionRequested(View):
         try:
             body = read_body(request, most_bytes=MAX_BODY_BYTES)
             installation = installation_of_request(request.headers)
-            verify_webhook(body=body, signature=request.headers.get("Saleor-Signature", ""), installation=installation, now=clock.now())
+            verify_delivery(body=body, headers=request.headers, installation=installation, now=clock.now())
             return JsonResponse(answer(installation=installation, body=body, now=clock.now()))
         except TooLarge:
             return JsonResponse({"error": "too large"}, status=413)

@@ -26,6 +26,7 @@ from refund_plugin.saleor.errors import (
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app.install import missing_permissions
 from refund_plugin.saleor_app.manifest import EVENTS
+from refund_plugin.saleor_app.webhook_secrets import keep_webhook_secret
 from refund_plugin.stores.models import Store
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,17 @@ LASTING = (SaleorTokenInvalid, SaleorPermissionDenied, SaleorVersionUnsupported,
 
 
 def look_after_installations(now: datetime) -> int:
-    """Look at every active installation; return how many are well. One that does not answer is looked at again next time.
+    """Look at every active installation, and see to it that its webhooks carry our secret; return how many are well.
+
+    One that does not answer is looked at again next time.
 
     Args:
         now: UTC.
     """
-    return sum(not look_at_installation(installation, now=now) for installation in SaleorInstallation.objects.filter(is_active=True))
+    well = [row for row in SaleorInstallation.objects.filter(is_active=True) if not look_at_installation(row, now=now)]
+    for installation in well:
+        keep_webhook_secret(installation)
+    return len(well)
 
 
 def look_at_installation(installation: SaleorInstallation, *, now: datetime) -> str:
@@ -69,7 +75,7 @@ def look_at_installation(installation: SaleorInstallation, *, now: datetime) -> 
 
 
 def look_at_deliveries(installation: SaleorInstallation) -> list[str]:
-    """Ask one Saleor what it delivers to us, and return what is amiss, in sentences.
+    """Ask one Saleor what it delivers to us, put right what we may, and return what is amiss, in sentences.
 
     No transaction may be open. Only the command asks this: staff who switch a webhook off know why.
     """
@@ -77,12 +83,17 @@ def look_at_deliveries(installation: SaleorInstallation) -> list[str]:
         webhooks = read_webhooks(client_for(installation.slug, timeout_seconds=CALL_SECONDS))
     except (SaleorError, NotInstalled) as error:
         return [str(error.message)]
-    off = [_("The webhook “%(name)s” is switched off in Saleor.") % {"name": webhook.name} for webhook in webhooks if not webhook.is_active]
+    problems = [
+        _("The webhook “%(name)s” is switched off in Saleor.") % {"name": webhook.name} for webhook in webhooks if not webhook.is_active
+    ]
     delivered = {event for webhook in webhooks if webhook.is_active for event in webhook.events}
-    if not off and (missing := sorted(EVENTS - delivered)):
+    if not problems and (missing := sorted(EVENTS - delivered)):
         told = _("Saleor does not deliver %(events)s. Install the App again, so that it reads the manifest anew.")
-        return [told % {"events": ", ".join(missing)}]
-    return off
+        problems = [told % {"events": ", ".join(missing)}]
+    if open_to_others := keep_webhook_secret(installation):
+        told = _("Another App of this Saleor could imitate its events, because they do not carry our secret: %(why)s")
+        problems.append(told % {"why": open_to_others})
+    return problems
 
 
 def beat_name(installation: SaleorInstallation) -> str:

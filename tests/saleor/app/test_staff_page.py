@@ -79,8 +79,19 @@ def test_the_progress_of_the_older_orders_is_shown_until_they_are_read(installat
     assert "50 read, finished" in page
 
 
-def test_the_token_is_not_on_the_page(installation, shown):
-    assert installation.token_encrypted not in shown()
+def test_whether_only_our_own_webhooks_are_believed_is_shown(installation, shown):
+    assert "do not carry our secret yet" in shown()
+    SaleorInstallation.objects.update(webhook_secret_set_at=now())
+    page = shown()
+    assert "do not carry our secret yet" not in page
+    assert "no other App can imitate them" in page
+
+
+def test_the_token_and_the_secret_are_not_on_the_page(installation, shown):
+    SaleorInstallation.objects.update(webhook_secret_encrypted="kept-encrypted")
+    page = shown()
+    assert installation.token_encrypted not in page
+    assert "kept-encrypted" not in page
 
 
 def test_many_installations_cost_four_queries(allowed, db, django_assert_num_queries):

@@ -39,6 +39,7 @@ def says(monkeypatch, installation):
 
         monkeypatch.setattr(upkeep, "read_app", read)
         monkeypatch.setattr(upkeep, "read_webhooks", lambda client: webhooks)
+        monkeypatch.setattr(upkeep, "keep_webhook_secret", lambda installation: "")
 
     return say
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from graphql import (
@@ -33,6 +34,7 @@ from tests.saleor.standin.permissions import Caller
 from tests.saleor.standin.refusals import Refusal
 from tests.saleor.standin.resolvers import resolve, resolve_type
 from tests.saleor.standin.schema import schema_of
+from tests.saleor.standin.webhook_mutations import update_webhook
 
 FREE = ("Money", "TaxedMoney", "PageInfo", "MetadataItem")
 MOST_MUTATIONS = 4  # of one operation
@@ -55,6 +57,7 @@ MUTATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "pageTypeCreate": other.create_page_type,
     "pageCreate": other.create_page,
     "refundSettingsUpdate": other.update_refund_settings,
+    "webhookUpdate": update_webhook,
 }
 
 
@@ -84,6 +87,7 @@ class Invalid(Exception):
         self.cost = cost
 
 
+@lru_cache(maxsize=256)
 def read_document(query: str, version: str) -> DocumentNode:
     """Parse and validate.
 

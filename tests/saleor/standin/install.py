@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from tests.saleor.standin.payloads import SYNC_EVENTS, subscription_problem
 from tests.saleor.standin.schema import schema_of
+from tests.saleor.standin.webhook_mutations import BadHeaders, checked_headers
 from tests.saleor.standin.webhooks import Answer, NoAnswer, Transport
 from tests.saleor.standin.world import App, AppExtension, Webhook, World
 
@@ -118,6 +119,10 @@ def _check_webhook(each: dict[str, Any], version: str) -> None:
         raise InstallRefused(f"webhooks: Incorrect webhook: {each}")
     if unknown := [name for name in asynchronous if name not in ASYNC_EVENTS] + [name for name in synchronous if name not in SYNC_EVENTS]:
         raise InstallRefused(f"webhooks: Invalid events: {unknown}")
+    try:
+        checked_headers(each.get("customHeaders") or {})
+    except BadHeaders as refused:
+        raise InstallRefused(f"webhooks: Invalid custom headers: {refused}") from refused
     if problem := subscription_problem(each.get("query", ""), version):
         raise InstallRefused(f"webhooks: Subscription query is not valid: {problem}")
 
@@ -145,7 +150,7 @@ def make_app(manifest: dict[str, Any], manifest_url: str, world: World) -> App:
             query=each["query"],
             events=[*each.get("asyncEvents", []), *each.get("syncEvents", [])],
             is_active=each.get("isActive", True),
-            custom_headers=each.get("customHeaders") or {},
+            custom_headers=checked_headers(each.get("customHeaders") or {}),
         )
         for each in manifest.get("webhooks", [])
     ]

@@ -60,6 +60,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "Mutation.pageCreate": ("MANAGE_PAGES",),
     "Mutation.pageTypeCreate": ("MANAGE_PAGE_TYPES_AND_ATTRIBUTES",),
     "Mutation.refundSettingsUpdate": ("MANAGE_SETTINGS",),
+    "Mutation.webhookUpdate": ("MANAGE_APPS", "AUTHENTICATED_APP"),
 }
 
 # Reading private metadata, and writing either kind.

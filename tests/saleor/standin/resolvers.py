@@ -11,6 +11,7 @@ from graphql import GraphQLResolveInfo
 from tests.saleor.standin import listing
 from tests.saleor.standin.context import Context
 from tests.saleor.standin.permissions import FIELDS, METADATA
+from tests.saleor.standin.webhook_mutations import told_headers
 from tests.saleor.standin.world import ZERO, Money, Order, OrderLine, TransactionEvent, TransactionItem, global_id, taxed
 
 
@@ -184,6 +185,7 @@ RESOLVERS: dict[str, Any] = {
     ),
     "App.permissions": lambda app, context: [{"code": code, "name": code} for code in app.permissions],
     "App.webhooks": lambda app, context: app.webhooks,
+    "Webhook.customHeaders": told_headers,
     "Webhook.asyncEvents": lambda hook, context: [{"eventType": name} for name in hook.events if not name.endswith("_REQUESTED")],
     "Webhook.syncEvents": lambda hook, context: [{"eventType": name} for name in hook.events if name.endswith("_REQUESTED")],
     "AppExtension.permissions": lambda extension, context: [{"code": code, "name": code} for code in extension.permissions],
