@@ -109,7 +109,8 @@ def timeline(request: RefundRequest, *, for_staff: bool = False) -> Timeline:
     for refund in refunds:
         if refund.pk not in superseded or for_staff:
             steps += _money_steps(refund, for_staff)
-    steps += _incentive_steps(request, for_staff)
+    for given in _incentive_steps(request, for_staff):
+        steps.insert(_place_of(given, steps), given)
     if request.state == RequestState.CANCELED:
         steps.append(Step("canceled", _("You took the request back") if not for_staff else _("Taken back"), DONE, request.changed_at))
     status = _status(request, settlement, refunds)
@@ -253,6 +254,11 @@ def _incentive_steps(request: RefundRequest, for_staff: bool) -> list[Step]:
             title = _("Taken back before it was given: %(name)s") % {"name": name}
             steps.append(Step("incentive_canceled", title, DONE, incentive.created_at))
     return steps
+
+
+def _place_of(step: Step, steps: Sequence[Step]) -> int:
+    """Return where a step with a time stands among others: behind the last one that was not later."""
+    return 1 + max((place for place, other in enumerate(steps) if other.at and step.at and other.at <= step.at), default=len(steps) - 1)
 
 
 def _status(request: RefundRequest, settlement: Settlement, refunds: Sequence[Refund]) -> str:

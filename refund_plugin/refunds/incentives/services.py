@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -64,7 +65,7 @@ def give_incentive(
 
     Args:
         worth: an amount in the purchase's currency, or whole percent off one order (of vouchers only).
-        days: how long it can be used, counted from `now`.
+        days: how long it can be used: until the end of the day in the store's time zone that is so many days from `now`.
         reason: for colleagues; required.
         message: for the customer; may be empty.
         submission_key: one for each wish of a person, so that a double click gives once.
@@ -98,7 +99,7 @@ def give_incentive(
             amount_minor=worth.minor if isinstance(worth, Money) else None,
             percent=None if isinstance(worth, Money) else worth,
             code=new_code(),
-            ends_at=now + timedelta(days=days),
+            ends_at=_end_of_day(now + timedelta(days=days), request.store.timezone),
             reason=reason.strip(),
             message=message.strip(),
             given_by_id=by.id,
@@ -206,6 +207,10 @@ def _check_count(customer: Customer, *, now: datetime) -> None:
             most,
         )
         raise NotAllowed(text % {"most": most})
+
+
+def _end_of_day(moment: datetime, timezone: str) -> datetime:
+    return moment.astimezone(ZoneInfo(timezone)).replace(hour=23, minute=59, second=59, microsecond=0).astimezone(UTC)
 
 
 def _due(now: datetime) -> Q:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
@@ -21,7 +22,7 @@ from refund_plugin.refunds.timeline import timeline
 from refund_plugin.refunds.tracking import tracking_url
 from refund_plugin.stores import registry
 from refund_plugin.stores.base import CreditKind, StoreRefused, StoreUnavailable
-from tests.factories import make_purchase
+from tests.factories import NOW, make_purchase
 from tests.issuing_store import IssuingStore
 from tests.refunds.helpers import CLERK, ask
 
@@ -258,3 +259,15 @@ def test_the_tracking_page_shows_code_and_last_day(request_of_ada, client):
     given = issue_now(incentive_id=give(request_of_ada).pk, now=clock.now())
     page = client.get(tracking_url(request_of_ada)).content.decode()
     assert given.code in page and "For you: a voucher of €10.00" in page and "Sorry for the wait!" in page
+
+
+def test_it_is_good_until_the_end_of_the_stores_day(request_of_ada):
+    zone = ZoneInfo(request_of_ada.store.timezone)
+    given = give(request_of_ada, days=1, now=datetime(2026, 3, 28, 22, 30, tzinfo=zone))  # the clocks go forward in the night after
+    assert given.ends_at.astimezone(zone) == datetime(2026, 3, 29, 23, 59, 59, tzinfo=zone)
+
+
+def test_it_stands_in_the_timeline_where_it_happened(request_of_ada):
+    issue_now(incentive_id=give(request_of_ada, now=NOW).pk, now=NOW)
+    steps = timeline(case(request_of_ada.pk)).steps
+    assert [step.code for step in steps] == ["asked", "approved", "incentive", "sending", "finished"]
