@@ -13,7 +13,7 @@ class IssuingStore:
 
     kind: CreditKind | None = CreditKind.VOUCHER
     issued: list[CreditTold] = field(default_factory=list)
-    fails: list[Exception] = field(default_factory=list)
+    fails: list[BaseException] = field(default_factory=list)
 
     def incentive_kind(self, store: str) -> CreditKind | None:
         """What it issues."""

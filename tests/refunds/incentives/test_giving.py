@@ -112,6 +112,30 @@ def test_an_adapter_that_breaks_delays_its_own_only(request_of_ada, shop):
     assert sorted(Incentive.objects.values_list("state", flat=True)) == ["issued", "waiting"]
 
 
+def test_while_one_worker_asks_no_other_does(request_of_ada, shop, monkeypatch):
+    given, asked = give(request_of_ada), []
+
+    def answer_slowly(told):
+        asked.append(told.code)
+        if len(asked) == 1:
+            issue_now(incentive_id=given.pk, now=clock.now())
+
+    monkeypatch.setattr(shop, "issue_credit", answer_slowly)
+    issue_due(clock.now())
+    assert asked == [given.code]
+
+
+def test_what_a_worker_left_behind_is_asked_for_after_its_lease(request_of_ada, shop):
+    shop.fails.append(KeyboardInterrupt())  # the process ends in the middle of the call
+    give(request_of_ada)
+    with pytest.raises(KeyboardInterrupt):
+        issue_due(clock.now())
+    assert issue_due(clock.now()) == 0
+    with later():
+        assert issue_due(clock.now()) == 1
+    assert len(shop.issued) == 1
+
+
 def test_a_store_that_refuses_raises_one_alert(request_of_ada, shop):
     shop.fails += [StoreRefused("no permission"), StoreRefused("no permission")]
     give(request_of_ada)
