@@ -70,6 +70,36 @@ class QuoteLine:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseLine:
+    """What was bought on one line; `id` is what `request_refund` wants."""
+
+    id: str
+    sku: str
+    name: str
+    quantity: int
+    quantity_left: int
+    paid: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What was bought with one order; `saleor_order_id` is empty for purchases of other stores."""
+
+    order_number: str
+    saleor_order_id: str
+    purchased_at: datetime
+    lines: Sequence[PurchaseLine]
+
+
+@dataclass(frozen=True, slots=True)
+class PurchasePage:
+    """Some of a customer's purchases, newest first; `after` leads to the page behind it, and is empty on the last one."""
+
+    purchases: Sequence[Purchase]
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """Whether, how much, why, until when; `promise` keeps what is quoted until `kept_until` when it is sent with the request."""
 
@@ -126,17 +156,50 @@ class RefundClient:
 
     Args:
         token: a service token (`rpt_…`) for programs that act for the shop.
+        customer_token: the access token that a Saleor gave to the customer who is signed in; calls are theirs then, and need no e-mail
+            address. A service token beside it says that they come from the shop's server.
+        saleor_api_url: the address of that Saleor's API, with `customer_token`.
         timeout: seconds to wait for a connection and for an answer.
         channel: slug of the store; the default store when empty.
         language: of messages and explanations, such as `de`.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: int = 10, channel: str | None = None, language: str = "en") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        customer_token: str | None = None,
+        saleor_api_url: str | None = None,
+        timeout: int = 10,
+        channel: str | None = None,
+        language: str = "en",
+    ) -> None:
         headers = {"Accept-Language": language}
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        if customer_token:
+            if not saleor_api_url:
+                raise ValueError("A customer's token needs the API address of the Saleor that gave it: saleor_api_url.")
+            headers |= {"Authorization-Bearer": customer_token, "Saleor-Api-Url": saleor_api_url}
         self._url, self._headers, self._timeout = url, headers, timeout
         self._channel = channel
+
+    def purchases(self, *, first: int = 20, after: str = "") -> PurchasePage:
+        """List what the customer who is signed in has bought, newest first.
+
+        Args:
+            first: how many, 1 to 100.
+            after: of the page before; the first page when empty.
+        Raises:
+            RefundClientError: NOT_ALLOWED when nobody is signed in; INVALID_TOKEN when the customer's token is over or proves nothing.
+        """
+        data = self._call("Purchases", first=first, after=after or None, channel=self._channel)
+        info = data["pageInfo"]
+        return PurchasePage(
+            purchases=tuple(_purchase(edge["node"]) for edge in data["edges"]),
+            after=info["endCursor"] if info["hasNextPage"] else "",
+        )
 
     def quote(self, order_number: str, email: str | None = None, *, lines: Mapping[str, int] | None = None) -> Quote:
         """Ask what can be refunded; changes nothing.
@@ -256,6 +319,25 @@ class RefundClient:
 
 def _lines(lines: Mapping[str, int]) -> list[dict[str, object]]:
     return [{"lineId": line_id, "quantity": quantity} for line_id, quantity in lines.items()]
+
+
+def _purchase(data: Mapping[str, Any]) -> Purchase:
+    return Purchase(
+        order_number=data["orderNumber"],
+        saleor_order_id=data["saleorOrderId"] or "",
+        purchased_at=datetime.fromisoformat(data["purchasedAt"]),
+        lines=tuple(
+            PurchaseLine(
+                id=line["id"],
+                sku=line["sku"],
+                name=line["name"],
+                quantity=line["quantity"],
+                quantity_left=line["quantityLeft"],
+                paid=_money(line["paid"]),
+            )
+            for line in data["lines"]
+        ),
+    )
 
 
 def _money(data: Mapping[str, Any]) -> Money:

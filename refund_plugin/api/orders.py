@@ -43,7 +43,7 @@ OrderNumber = Annotated[str, strawberry.argument(description="As the customer kn
 Email = Annotated[
     str | None,
     strawberry.argument(
-        description="The address it was bought with. Signed-in customers may leave it out for their own purchases, "
+        description="The address it was bought with. Signed-in customers, here or at a Saleor, may leave it out for their own purchases, "
         "staff and service tokens with the scope `view_cases` for any."
     ),
 ]
@@ -251,19 +251,20 @@ def visible_purchase(caller: Caller, *, number: str, email: str | None, channel:
     slug = caller.store_slug(channel)
     if email:
         return look_up_purchase(store_slug=slug, number=number, email=email, network=caller.network, asks=asks, now=clock.now())
-    if caller.token is None and caller.user is None:
+    if caller.token is None and caller.owned is None:
         raise Required(_("Give the e-mail address you bought with."), field="email")
     check_text(number, field="order_number")
     found = models.Purchase.objects.filter(store__slug=slug, number__iexact=clean_number(number))
     if not caller.views_cases:
-        if caller.token is not None:
+        if caller.owned is None:
             raise Required(_("Give the e-mail address, or use a token with the scope view_cases."), field="email")
-        found = found.filter(user=caller.user)
+        found = found.filter(caller.owned)
     purchase = found.select_related("customer", "store").first()
     if purchase is None:
         raise NotFound
-    if asks and not caller.views_cases and caller.network is not None:
-        count_request(purchase=purchase, network=caller.network, now=clock.now())
+    if asks and not caller.views_cases:
+        user = caller.shopper.user_id if caller.shopper else ""
+        count_request(purchase=purchase, network=caller.network, user=user, now=clock.now())
     return purchase
 
 
@@ -321,8 +322,8 @@ class OrderMutations:
 
 def _store(caller: Caller, channel: str | None) -> Store:
     slug = caller.store_slug(channel)
-    if caller.token:
-        return caller.token.store
+    if caller.store:
+        return caller.store
     if slug == settings().store:
         return ensure_default_store()
     store = Store.objects.filter(slug=slug).first()

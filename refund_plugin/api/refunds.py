@@ -168,7 +168,7 @@ def visible_case(caller: Caller, *, id: str | None, token: str | None = None) ->
     row = found.select_related("store", "purchase", "customer", "policy_version__policy").first()
     if row is None:
         raise unknown
-    if caller.user is not None and row.purchase.user_id == caller.user.pk:
+    if caller.owns(row.purchase):
         return Case(row, Role.CUSTOMER)
     if caller.views_cases and caller.store_id in (None, row.store_id):
         return Case(row, caller.role)
@@ -214,7 +214,7 @@ def _amounts(amounts: list[RefundLineAmountInput] | None) -> Mapping[int, int] |
 def _create(caller: Caller, input: RefundRequestCreateInput) -> RefundRequestType:
     key, language, lines = _client_key(input.client_key), _language(input.language_code), read_lines(input.lines)
     purchase = visible_purchase(caller, number=input.order_number, email=input.email, channel=input.channel, asks=True)
-    proved = bool(input.email) or (caller.user is not None and purchase.user_id == caller.user.pk)
+    proved = bool(input.email) or caller.owns(purchase)
     customer = customer_actor(customer_id=purchase.customer_id, store_id=purchase.store_id)
     row = services.request_refund(
         purchase_id=purchase.pk,

@@ -24,6 +24,7 @@ from refund_plugin.api.incentives import IncentiveMutations
 from refund_plugin.api.limits import extensions, is_defect
 from refund_plugin.api.orders import OrderMutations, OrderQueries
 from refund_plugin.api.policies import PolicyQueries
+from refund_plugin.api.purchases import PurchaseQueries
 from refund_plugin.api.refunds import RefundMutations, RefundQueries
 from refund_plugin.api.types import SCALAR_MAP
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @strawberry.type
-class Query(ConsentQueries, OrderQueries, PolicyQueries, RefundQueries):
+class Query(ConsentQueries, OrderQueries, PolicyQueries, PurchaseQueries, RefundQueries):
     """Everything that can be read."""
 
 

@@ -1,4 +1,4 @@
-"""The HTTP door: POST only, JSON only, bounded, CSRF for sessions."""
+"""The HTTP door: POST only, JSON only, bounded, CSRF for sessions, other origins only where the settings name them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from strawberry.django.views import GraphQLView
 
-from refund_plugin.api.context import bearer_token, caller_from
+from refund_plugin.api.context import caller_from
+from refund_plugin.api.origins import allow, preflight
 from refund_plugin.api.schema import schema
 from refund_plugin.conf import settings
-from refund_plugin.errors import NotAllowed
+from refund_plugin.errors import NotAllowed, RateLimited
 
 
 def _pass(request: HttpRequest) -> HttpResponse:
@@ -36,14 +37,20 @@ class _CsrfCheck(CsrfViewMiddleware):
 class RefundGraphQLView(GraphQLView):
     """Serves our schema.
 
-    Exempt from the middleware's CSRF check, because neither a service token nor an order number with its e-mail address is
+    Exempt from the middleware's CSRF check, because neither a token in a header nor an order number with its e-mail address is
     something that a browser adds by itself. A session cookie is, so a request that comes with a session is checked here.
     """
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Refuse what is too large, forged, or comes with a token that is not valid; then let the schema answer."""
+        response = self.answer(request, *args, **kwargs)
+        allow(request, response)
+        return response
+
+    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Return the answer, before other origins are allowed to read it."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return preflight(request) or HttpResponseNotAllowed(["POST"])
         refusal = self.refusal(request)
         if refusal is not None:
             return refusal
@@ -74,16 +81,20 @@ class RefundGraphQLView(GraphQLView):
             request.body.decode()
         except UnicodeDecodeError:
             return refuse(400, "BAD_REQUEST", "Send the operation as JSON in UTF-8.")
-        if not bearer_token(request) and comes_with_session(request):
-            reason = _CsrfCheck(_pass).process_view(request, _pass, (), {})
-            if reason is not None:
-                return refuse(403, "CSRF_FAILED", f"{reason} Send the CSRF token in the header X-CSRFToken.")
         try:
-            caller_from(request)
+            caller = caller_from(request)
         except NotAllowed as error:
             response = refuse(401, "INVALID_TOKEN", str(error))
             response["WWW-Authenticate"] = 'Bearer realm="refunds"'
             return response
+        except RateLimited as error:
+            response = refuse(429, error.code, str(error))
+            response["Retry-After"] = str(error.retry_after_seconds)
+            return response
+        if not caller.brings_token and comes_with_session(request):
+            reason = _CsrfCheck(_pass).process_view(request, _pass, (), {})
+            if reason is not None:
+                return refuse(403, "CSRF_FAILED", f"{reason} Send the CSRF token in the header X-CSRFToken.")
         return None
 
 

@@ -49,17 +49,22 @@ def look_up_purchase(*, store_slug: str, number: str, email: str, network: str |
         raise
 
 
-def count_request(*, purchase: Purchase, network: str, now: datetime) -> None:
+def count_request(*, purchase: Purchase, network: str | None, now: datetime, user: str = "") -> None:
     """Count a question for money by somebody who has proved to be the buyer.
 
     Args:
         purchase: with its store and customer.
+        network: of the one who asks; None behind a program, whose customers share one.
+        user: a name, within the store, of who is signed in and may ask for many purchases; "" where only the purchase counts.
         now: UTC.
     Raises:
-        RateLimited: too many, for the purchase or from the network.
+        RateLimited: too many, for the purchase, of the user or from the network.
     """
     buyer = f"{purchase.store.slug}:{purchase.number.lower()}:{purchase.customer.email}"
-    check_limits(limits=_request_limits(buyer, network), now=now)
+    limits = _request_limits(buyer, network)
+    if user:
+        limits.append(("request:user", f"{purchase.store.slug}:{user}", settings().limit_request))
+    check_limits(limits=limits, now=now)
 
 
 def _request_limits(buyer: str, network: str | None) -> list[tuple[str, str, Limit]]:

@@ -11,7 +11,7 @@ from django.db.models import Aggregate, Max, Q, QuerySet, Sum
 from refund_plugin.errors import NotFound
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.orders.data import Usage, UsageByLine
-from refund_plugin.orders.models import SALEOR_ORDER, AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
+from refund_plugin.orders.models import SALEOR_CUSTOMER, SALEOR_ORDER, AccessEvent, AccessKind, Customer, Payment, Purchase, PurchaseLine
 from refund_plugin.stores.models import Store
 
 if TYPE_CHECKING:
@@ -71,9 +71,24 @@ def purchases_of_customer(customer: Customer) -> QuerySet[Purchase]:
     return _with_parts(Purchase.objects.filter(customer=customer))
 
 
+def owned_by_user(user: AbstractBaseUser) -> Q:
+    """Return the condition on purchases that the host linked to `user`."""
+    return Q(user_id=user.pk)
+
+
+def owned_by_saleor_customer(*, store: Store, user_id: str) -> Q:
+    """Return the condition on purchases in a Saleor's store that belong to one of its customers, by their global id; met over an index."""
+    return Q(store=store, **{f"metadata__{SALEOR_CUSTOMER}": user_id})
+
+
+def purchases_owned(owned: Q, *, store_slug: str) -> QuerySet[Purchase]:
+    """Return the purchases in a store that meet a condition such as `owned_by_user`, newest first, with their lines."""
+    return _with_parts(Purchase.objects.filter(owned, store__slug=store_slug))
+
+
 def purchases_of_user(user: AbstractBaseUser, store: Store) -> QuerySet[Purchase]:
     """Return the purchases in `store` that the host linked to `user`, newest first, with their lines."""
-    return _with_parts(Purchase.objects.filter(store=store, user_id=user.pk))
+    return _with_parts(Purchase.objects.filter(owned_by_user(user), store=store))
 
 
 def purchase_of_saleor_order(*, store: Store, order_id: str) -> Purchase | None:

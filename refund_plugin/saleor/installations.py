@@ -20,7 +20,8 @@ def active_installation(*, slug: str = "", api_url: str = "") -> SaleorInstallat
         found = active.filter(slug=slug).first()
     else:
         wanted = normalised(api_url)
-        written = {api_url.strip(), wanted, wanted.rstrip("/")} if wanted else set()
+        # no address has a NUL, and PostgreSQL refuses to look for one
+        written = {api_url.strip(), wanted, wanted.rstrip("/")} if wanted and "\x00" not in api_url else set()
         found = active.filter(api_url__in=written).first()
     if found is None or allowed_options(found.api_url) is None:
         raise NotInstalled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,22 +21,36 @@ from refund_plugin.saleor.transport import USER_AGENT, BearerAuth, NoAnswer, exc
 
 logger = logging.getLogger(__name__)
 
+MayAsk = Callable[[SaleorInstallation, datetime], bool]
+
 PAUSE = timedelta(minutes=1)  # between two readings, so that made-up key ids cannot make us ask all the time
 MAX_KEYS_BYTES = 100_000
 TIMEOUT_SECONDS = 3.0
 _SMALLEST_RSA_BITS = 2048
 
 
-def key_for(installation: SaleorInstallation, *, kid: str, now: datetime) -> RSAPublicKey:
+def claim_reading(installation: SaleorInstallation, now: datetime) -> bool:
+    """Claim the one reading of this minute that Saleor's own deliveries and its dashboard may cause, for all processes together."""
+    free = Q(keys_read_at__isnull=True) | Q(keys_read_at__lte=now - PAUSE)
+    claimed = SaleorInstallation.objects.filter(free, pk=installation.pk).update(keys_read_at=now)
+    if claimed:
+        installation.keys_read_at = now
+    return bool(claimed)
+
+
+def key_for(installation: SaleorInstallation, *, kid: str, now: datetime, may_ask: MayAsk = claim_reading) -> RSAPublicKey:
     """Return the public key that an installation's Saleor calls `kid`; keys that are not known yet are asked for once.
 
+    Args:
+        may_ask: claims a reading at `now`. A door that anybody can knock at brings one of its own: else made-up keys there would use
+            up the readings that deliveries need.
     Raises:
         SignatureInvalid: Saleor has no such key.
         KeysUnavailable: not known yet, and Saleor was asked less than a minute ago or did not answer.
     """
     if found := _find(installation.keys, kid):
         return found
-    if not _may_ask(installation, now):
+    if not may_ask(installation, now):
         installation.refresh_from_db(fields=["keys", "keys_read_at"])
         if found := _find(installation.keys, kid):
             return found
@@ -73,15 +87,6 @@ def read_keys(installation: SaleorInstallation) -> None:
         raise KeysUnavailable
     installation.keys = keys
     SaleorInstallation.objects.filter(pk=installation.pk).update(keys=keys)
-
-
-def _may_ask(installation: SaleorInstallation, now: datetime) -> bool:
-    """Claim the one reading of this minute, for all processes together."""
-    free = Q(keys_read_at__isnull=True) | Q(keys_read_at__lte=now - PAUSE)
-    claimed = SaleorInstallation.objects.filter(free, pk=installation.pk).update(keys_read_at=now)
-    if claimed:
-        installation.keys_read_at = now
-    return bool(claimed)
 
 
 def _published(body: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from refund_plugin.saleor.errors import KeysUnavailable, SignatureInvalid, TokenInvalid
-from refund_plugin.saleor.keys import key_for
+from refund_plugin.saleor.keys import MayAsk, claim_reading, key_for
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import normalised
 
@@ -51,7 +51,12 @@ class DashboardUser:
 
 @dataclass(frozen=True, slots=True)
 class CustomerUser:
-    """A customer who is signed in at a Saleor's storefront."""
+    """A customer who is signed in at a Saleor's storefront.
+
+    Attributes:
+        user_id: Saleor's global id.
+        email: as the account has it; where an account may be used before it is confirmed, nobody has proven it.
+    """
 
     user_id: str
     email: str = field(repr=False)
@@ -102,23 +107,27 @@ def verify_dashboard_token(*, token: str, installation: SaleorInstallation, now:
     )
 
 
-def verify_customer_token(*, token: str, installation: SaleorInstallation, now: datetime) -> CustomerUser:
+def verify_customer_token(*, token: str, installation: SaleorInstallation, now: datetime, may_ask: MayAsk = claim_reading) -> CustomerUser:
     """Check the access token that a Saleor gave to a customer who signed in at its storefront; arguments as above.
 
+    Args:
+        may_ask: see `key_for`.
     Raises:
-        TokenInvalid: it proves nothing, or not any more; a token for an App, or one to renew others with, is none.
+        TokenInvalid: it proves nothing, or not any more; a token for an App, one of a member of the staff, or one to renew others
+            with, is none. Source: Saleor, `saleor/core/jwt.py`.
     """
-    claims = _claims(token, installation, now)
-    if claims.get("type") != _ACCESS or claims.get("owner") != "saleor" or "app" in claims:
+    claims = _claims(token, installation, now, may_ask)
+    if claims.get("type") != _ACCESS or claims.get("owner") != "saleor" or claims.get("is_staff") is not False or "app" in claims:
         raise TokenInvalid
     return CustomerUser(user_id=_text(claims, "user_id"), email=_text(claims, "email"), expires_at=_expiry(claims))
 
 
-def _claims(token: str, installation: SaleorInstallation, now: datetime) -> Mapping[str, Any]:
+def _claims(token: str, installation: SaleorInstallation, now: datetime, may_ask: MayAsk = claim_reading) -> Mapping[str, Any]:
     if len(token) > MAX_TOKEN_CHARACTERS or token.count(".") != 2:
         raise TokenInvalid
     try:
-        claims = _verified(token, key_for(installation, kid=_kid(_header(token.partition(".")[0])), now=now))
+        kid = _kid(_header(token.partition(".")[0]))
+        claims = _verified(token, key_for(installation, kid=kid, now=now, may_ask=may_ask))
     except KeysUnavailable:
         raise TokenInvalid(KeysUnavailable.default_message) from None
     except (SignatureInvalid, jwt.PyJWTError):

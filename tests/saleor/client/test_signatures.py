@@ -257,7 +257,9 @@ def test_a_customers_token_is_one_of_the_storefront(installation: SaleorInstalla
     given = {name: value for name, value in claims(installation, type="access", is_staff=False).items() if name != "app"}
     user = verify_customer_token(token=signer("first").token(given), installation=installation, now=NOW)
     assert (user.user_id, user.email) == ("VXNlcjox", "clerk@shop.example")
-    for changed in ({"type": "refresh"}, {"type": "thirdparty"}, {"app": installation.app_id}, {"owner": "plugin"}, {"exp": NOW}):
+    wrong: list[dict[str, object]] = [{"type": kind} for kind in ("refresh", "thirdparty", "confirm-email-change", None)]
+    wrong += [{"app": installation.app_id}, {"owner": "plugin"}, {"exp": NOW}, {"is_staff": True}, {"is_staff": None}, {"is_staff": 0}]
+    for changed in wrong:
         with pytest.raises(TokenInvalid):
             verify_customer_token(token=signer("first").token({**given, **changed}), installation=installation, now=NOW)
 

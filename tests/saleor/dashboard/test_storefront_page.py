@@ -14,7 +14,7 @@ TEXT = (ROOT / "docs" / "storefront.md").read_text()
 
 
 def test_every_operation_that_is_sent_or_named_exists():
-    named = set(re.findall(r"\brefunds\(\"(\w+)\"", TEXT)) | set(re.findall(r"`(Refund[A-Z]\w+)`", TEXT))
+    named = set(re.findall(r"\b(?:refunds|mine)\(\"(\w+)\"", TEXT)) | set(re.findall(r"`(Refund[A-Z]\w+)`", TEXT))
     assert {"RefundQuote", "RefundRequestCreate", "RefundRequest"} <= named
     assert named <= {name.partition("/")[2] for name in documents.operation_names("storefront")}
 

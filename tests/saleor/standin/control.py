@@ -20,7 +20,7 @@ from tests.saleor.standin.payloads import Happening, refund_happening, webhook_b
 from tests.saleor.standin.permissions import Caller
 from tests.saleor.standin.schema import VERSIONS
 from tests.saleor.standin.server import ApiServer
-from tests.saleor.standin.signing import SigningKey, borrow_key, dashboard_claims, give_back
+from tests.saleor.standin.signing import SigningKey, borrow_key, customer_claims, dashboard_claims, give_back
 from tests.saleor.standin.transactions import failure_event, owner_of, update_grant_status, webhook_for
 from tests.saleor.standin.traps import Fault, Traps
 from tests.saleor.standin.webhooks import Delivery, HttpTransport, Post, Transport
@@ -172,6 +172,22 @@ class Standin(Filling):
     def rotate_keys(self, *, keep_old: bool = False) -> None:
         """Sign with a new key; the old one is published on only when kept."""
         self.keys = [*(self.keys if keep_old else []), SigningKey()]
+
+    # ---- the storefront
+
+    def customer_token(
+        self, user: User, *, lifetime_seconds: int = 300, issuer: str = "", key: SigningKey | None = None, **claims: Any
+    ) -> str:
+        """Make the access token that a person gets who signs in with `tokenCreate`, at the storefront or at the dashboard."""
+        values = customer_claims(
+            issuer=issuer or self.api_url,
+            user_id=user.id,
+            email=user.email,
+            is_staff=user.is_staff,
+            now=self.clock.now(),
+            lifetime_seconds=lifetime_seconds,
+        )
+        return (key or self.keys[-1]).token({**values, **claims})
 
     # ---- the dashboard
 
