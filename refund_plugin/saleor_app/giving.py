@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.errors import InvalidInput
 from refund_plugin.money import Money
-from refund_plugin.refunds.incentives.limits import DEFAULT_DAYS, MAX_DAYS, most_amount, most_percent
+from refund_plugin.refunds.incentives.limits import DEFAULT_DAYS, MAX_DAYS, MIN_DAYS, most_amount, most_percent
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.saleor_app.visits import Visit
 from refund_plugin.stores.base import CreditKind
@@ -32,6 +32,7 @@ class IncentiveForm:
     currency: str
     most: Money
     most_percent: int
+    min_days: int
     max_days: int
     key: str
     worth: str
@@ -53,6 +54,7 @@ def incentive_form(visit: Visit, found: RefundRequest, sent: QueryDict | None) -
         currency=currency,
         most=most_amount(currency),
         most_percent=most_percent() if visit.incentive == CreditKind.VOUCHER else 0,
+        min_days=MIN_DAYS,
         max_days=MAX_DAYS,
         key=typed.get("key") or uuid4().hex,
         worth=typed.get("worth", ""),

@@ -7,7 +7,6 @@ again, and meanwhile nobody gives the refund back to the machine or pays it in a
 
 from __future__ import annotations
 
-import base64
 import hmac
 from datetime import datetime
 from uuid import UUID
@@ -27,6 +26,7 @@ from refund_plugin.saleor.client import client_for
 from refund_plugin.saleor.errors import SaleorError
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.stores.base import CreditKind
+from refund_plugin.stores.codes import readable_code
 from refund_plugin.stores.saleor_credit import issue_gift_card, issue_voucher, kind_of_credit
 
 CREATIONS, AFTER_CREATION = frozenset({"GiftCardCreate", "VoucherCreate"}), frozenset({"VoucherChannelListingUpdate"})
@@ -93,8 +93,7 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
 def new_code(key: str) -> str:
     """Return a code that nobody guesses, always the same for a key and our secret key."""
     digest = hmac.new(force_bytes(django_settings.SECRET_KEY), f"refund_plugin.store_credit:{key}".encode(), "sha256").digest()
-    text = base64.b32encode(digest[:10]).decode()  # 80 bits, without 0, 1, 8 and 9
-    return "-".join(text[start : start + 4] for start in range(0, 16, 4))
+    return readable_code(digest)
 
 
 def _is_surely_not_issued(error: Exception, *, was_tried: bool) -> bool:

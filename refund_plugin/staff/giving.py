@@ -18,7 +18,7 @@ from refund_plugin.errors import InvalidInput
 from refund_plugin.localize import Formatter
 from refund_plugin.money import Money
 from refund_plugin.refunds.checks import MAX_MESSAGE
-from refund_plugin.refunds.incentives.limits import DEFAULT_DAYS, MAX_DAYS, most_amount, most_percent
+from refund_plugin.refunds.incentives.limits import DEFAULT_DAYS, MAX_DAYS, MIN_DAYS, most_amount, most_percent
 from refund_plugin.refunds.incentives.models import Incentive, IncentiveState
 from refund_plugin.refunds.incentives.presenting import called
 from refund_plugin.refunds.incentives.services import cancel_incentive, give_incentive, issue_now, offered_by
@@ -37,7 +37,7 @@ class GiveForm(SeenForm):
 
     worth = forms.DecimalField(min_value=0, max_digits=16)
     unit = forms.ChoiceField(label=gettext_lazy("In"))
-    days = forms.IntegerField(label=gettext_lazy("Good for, in days"), min_value=1, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
+    days = forms.IntegerField(label=gettext_lazy("Good for, in days"), min_value=MIN_DAYS, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=MAX_MESSAGE,

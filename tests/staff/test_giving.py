@@ -72,7 +72,7 @@ def test_without_the_permission_the_form_is_refused_and_nothing_changes(staff, c
         {"worth": "10.001"},
         {"worth": "999"},
         {"worth": "1.5", "unit": "percent"},
-        {"days": "0"},
+        {"days": "1"},
         {"reason": ""},
     ],
 )

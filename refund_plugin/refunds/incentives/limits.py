@@ -11,7 +11,7 @@ from refund_plugin.refunds.brake.defaults import worth_about
 
 DEFAULT_EUROS, DEFAULT_PERCENT, DEFAULT_PER_CUSTOMER = 50, 25, 3
 WINDOW = timedelta(days=30)
-MAX_DAYS, DEFAULT_DAYS = 730, 90  # how long one can be used
+MIN_DAYS, MAX_DAYS, DEFAULT_DAYS = 2, 730, 90  # how long one can be used; a store's tomorrow may be its server's today
 KEYS = ("amount", "percent", "per_customer")
 
 

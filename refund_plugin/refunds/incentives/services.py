@@ -6,9 +6,7 @@ the customer told: a code that nobody has read can be taken back at any time, wh
 
 from __future__ import annotations
 
-import base64
 import logging
-import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,11 +26,12 @@ from refund_plugin.refunds import events
 from refund_plugin.refunds.alerts import raise_alert
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.checks import MAX_KEY, MAX_MESSAGE, check_reason, check_text
-from refund_plugin.refunds.incentives.limits import MAX_DAYS, WINDOW, most_amount, most_per_customer, most_percent
+from refund_plugin.refunds.incentives.limits import MAX_DAYS, MIN_DAYS, WINDOW, most_amount, most_per_customer, most_percent
 from refund_plugin.refunds.incentives.models import Incentive, IncentiveState
 from refund_plugin.refunds.locks import for_update
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.stores.base import CreditKind, CreditTold, StoreRefused, StoreUnavailable
+from refund_plugin.stores.codes import readable_code
 from refund_plugin.stores.models import Store
 from refund_plugin.stores.registry import adapter_for
 
@@ -98,7 +97,7 @@ def give_incentive(
             currency=request.purchase.currency,
             amount_minor=worth.minor if isinstance(worth, Money) else None,
             percent=None if isinstance(worth, Money) else worth,
-            code=new_code(),
+            code=readable_code(),
             ends_at=_end_of_day(now + timedelta(days=days), request.store.timezone),
             reason=reason.strip(),
             message=message.strip(),
@@ -158,12 +157,6 @@ def issue_due(now: datetime, *, limit: int = 100) -> int:
     return asked
 
 
-def new_code() -> str:
-    """Return a code that nobody guesses, in groups that people can read out: 80 bits, without 0, 1, 8 and 9."""
-    text = base64.b32encode(secrets.token_bytes(10)).decode()
-    return "-".join(text[start : start + 4] for start in range(0, 16, 4))
-
-
 def _find(request_id: UUID, *, by: Actor, worth: Money | int) -> RefundRequest:
     request = RefundRequest.objects.select_related("store", "purchase__customer").filter(pk=request_id).first()
     if request is None:
@@ -193,8 +186,8 @@ def _check_worth(worth: Money | int, *, kind: CreditKind, currency: str) -> None
 
 
 def _check_days(days: int) -> None:
-    if not 1 <= days <= MAX_DAYS:
-        raise InvalidInput(_("It can be good for 1 to %(max)d days.") % {"max": MAX_DAYS}, field="days")
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        raise InvalidInput(_("It can be good for %(min)d to %(max)d days.") % {"min": MIN_DAYS, "max": MAX_DAYS}, field="days")
 
 
 def _check_count(customer: Customer, *, now: datetime) -> None:

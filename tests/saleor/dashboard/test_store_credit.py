@@ -93,7 +93,7 @@ def test_a_gift_card_is_issued_for_the_customer_and_no_money_is_sent(case, saleo
     (card,) = saleor.world.gift_cards.values()
     assert (card.current.amount, card.current.currency) == (Decimal("18.20"), "EUR")
     assert refund.state == "manual_paid" and refund.proof["method"] == "store_credit" and refund.proof["reference"] == card.code
-    assert len(card.code) == 19
+    assert 8 <= len(card.code) <= 16  # what Saleor takes
     if saleor.api_version == "3.23":
         assert card.assigned_to.email == "ada@example.com"
     assert sent_money() == 0

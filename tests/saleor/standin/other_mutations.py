@@ -10,6 +10,8 @@ from tests.saleor.standin.permissions import METADATA
 from tests.saleor.standin.refusals import Refusal
 from tests.saleor.standin.world import GiftCard, Money, Page, PageType, Voucher
 
+MIN_CODE, MAX_CODE = 8, 16  # of a gift card's
+
 METADATA_EVENTS = {
     "TransactionItem": "TRANSACTION_ITEM_METADATA_UPDATED",
     "Order": "ORDER_METADATA_UPDATED",
@@ -52,14 +54,19 @@ delete_metadata = _changer("metadata", delete=True)
 delete_private_metadata = _changer("private_metadata", delete=True)
 
 
+def _promo_codes(context: Context) -> set[str]:
+    """Return the codes of all vouchers and gift cards: no two of them share one."""
+    vouchers = {code for voucher in context.world.vouchers.values() for code in voucher.codes}
+    return vouchers | {card.code for card in context.world.gift_cards.values()}
+
+
 def create_voucher(source: Any, context: Context, *, input: dict[str, Any]) -> dict[str, Any]:
-    """voucherCreate: its codes must be new in the whole shop."""
+    """voucherCreate: no voucher and no gift card of the shop has its codes yet."""
     codes = [*(input.get("addCodes") or []), *([input["code"]] if input.get("code") else [])]
     if not codes:
         raise Refusal("codes", "At least one code is required.", "REQUIRED")
-    taken = {code for voucher in context.world.vouchers.values() for code in voucher.codes}
-    if clash := sorted(taken & set(codes)):
-        raise Refusal("codes", "Voucher with this code already exists.", "ALREADY_EXISTS", voucherCodes=clash)
+    if clash := sorted(_promo_codes(context) & set(codes)):
+        raise Refusal("codes", "Promo code already exists.", "ALREADY_EXISTS", voucherCodes=clash)
     if input.get("usageLimit") and input.get("singleUse") and input["usageLimit"] < len(codes):
         raise Refusal("usageLimit", "Usage limit is lower than the number of codes.", "INVALID")
     voucher = Voucher(id=context.world.next_id("Voucher"), values={"type": "ENTIRE_ORDER", **input}, codes=codes)
@@ -94,10 +101,16 @@ def list_voucher(source: Any, context: Context, *, id: str, input: dict[str, Any
 
 
 def create_gift_card(source: Any, context: Context, *, input: dict[str, Any]) -> dict[str, Any]:
-    """giftCardCreate: the code is made here unless it is given, and must be new."""
-    code = input.get("code") or "-".join(secrets.token_hex(2).upper() for _ in range(4))
-    if any(card.code == code for card in context.world.gift_cards.values()):
-        raise Refusal("code", "Gift card with this code already exists.", "ALREADY_EXISTS")
+    """giftCardCreate: the code is made here unless it is given; it has 8 to 16 characters, and no card or voucher has it yet."""
+    code = input.get("code") or "-".join(secrets.token_hex(2).upper() for _ in range(3))
+    if code in _promo_codes(context):
+        raise Refusal("code", "Promo code already exists.", "ALREADY_EXISTS")
+    if len(code) < MIN_CODE:
+        raise Refusal("code", f"Ensure this value has at least {MIN_CODE} characters (it has {len(code)}).", "INVALID")
+    if len(code) > MAX_CODE:
+        raise Refusal("code", f"Ensure this value has at most {MAX_CODE} characters (it has {len(code)}).", "INVALID")
+    if input.get("expiryDate") and input["expiryDate"] <= context.world.clock.now().date():
+        raise Refusal("expiryDate", "Expiry date must be in the future.", "INVALID")
     if input["balance"]["amount"] <= 0:
         raise Refusal("balance", "Balance amount have to be greater than 0.", "INVALID")
     if input.get("userEmail") and not input.get("channel"):
