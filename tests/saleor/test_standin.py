@@ -211,6 +211,10 @@ VOUCHER = """
       voucherCreate(input: $input) { voucher { id channelListings { discountValue } } errors { code } }
     }
 """
+CARD = """
+    mutation Card($input: GiftCardCreateInput!) {
+      giftCardCreate(input: $input) { giftCard { id } errors { code } }
+    }"""
 LISTING = """
     mutation L($id: ID!, $input: VoucherChannelListingInput!) {
       voucherChannelListingUpdate(id: $id, input: $input) { voucher { channelListings { discountValue currency } } }
@@ -752,6 +756,18 @@ class TestCredit:
             {"discountValue": 5.0, "currency": "EUR"}
         ]
         again = ask(shop, token_of(seller), VOUCHER, input={"addCodes": ["X"]}).json()["data"]["voucherCreate"]
+        assert again["errors"] == [{"code": "ALREADY_EXISTS"}]
+
+    @pytest.mark.parametrize(("code", "error"), [("SHORT-1", "INVALID"), ("A" * 17, "INVALID"), ("TAKEN-CODE", "ALREADY_EXISTS")])
+    def test_a_gift_cards_code_has_eight_to_sixteen_characters_and_is_no_vouchers(self, shop: Standin, code: str, error: str) -> None:
+        seller = shop.add_app(permissions=["MANAGE_DISCOUNTS", "MANAGE_GIFT_CARD"], identifier="seller")
+        ask(shop, token_of(seller), VOUCHER, input={"addCodes": ["TAKEN-CODE"]})
+        asked = {"code": code, "balance": {"amount": "5.00", "currency": "EUR"}, "isActive": True}
+        made = ask(shop, token_of(seller), CARD, input=asked).json()["data"]["giftCardCreate"]
+        assert made == {"giftCard": None, "errors": [{"code": error}]}
+        asked["code"] = "GOOD-CODE-1"
+        assert ask(shop, token_of(seller), CARD, input=asked).json()["data"]["giftCardCreate"]["errors"] == []
+        again = ask(shop, token_of(seller), VOUCHER, input={"addCodes": ["GOOD-CODE-1"]}).json()["data"]["voucherCreate"]
         assert again["errors"] == [{"code": "ALREADY_EXISTS"}]
 
     def test_metadata_belongs_to_those_who_may_change_its_object(self, shop: Standin, app: App, order: Order) -> None:
