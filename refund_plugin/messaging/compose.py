@@ -250,9 +250,13 @@ def _incentive(event: Event, customer: Customer, request: RefundRequest | None) 
         request,
         subject=_verbatim(_("For you from %(store)s: %(name)s") % {"store": request.store.name, "name": name}),
         heading=_verbatim(_("For you: %(name)s") % {"name": name}),
-        paragraphs=(how_to_use(given), _("It has nothing to do with any money that is owed to you: that stays as it is.")),
+        paragraphs=(
+            _("Your code is %(code)s.") % {"code": given.code},
+            how_to_use(given),
+            _("It has nothing to do with any money that is owed to you: that stays as it is."),
+        ),
         quote=given.message,
-        rows=((_("Code"), given.code), (_("Good until"), last_day(given, language))),
+        rows=((_("Good until"), last_day(given, language)),),
     )
 
 

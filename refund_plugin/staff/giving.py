@@ -35,9 +35,15 @@ PERCENT = "percent"
 class GiveForm(SeenForm):
     """What it is worth, how long it lasts, and why."""
 
-    worth = forms.DecimalField(min_value=0, max_digits=16)
+    worth = forms.DecimalField(min_value=0, max_digits=16, widget=forms.TextInput(attrs={"inputmode": "decimal"}))
     unit = forms.ChoiceField(label=gettext_lazy("In"))
-    days = forms.IntegerField(label=gettext_lazy("Good for, in days"), min_value=MIN_DAYS, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
+    days = forms.IntegerField(
+        label=gettext_lazy("Good for, in days"),
+        min_value=MIN_DAYS,
+        max_value=MAX_DAYS,
+        initial=DEFAULT_DAYS,
+        widget=forms.TextInput(attrs={"inputmode": "numeric"}),
+    )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=MAX_MESSAGE,
