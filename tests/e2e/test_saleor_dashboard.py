@@ -13,9 +13,13 @@ from django.utils.html import escape
 from playwright.sync_api import FrameLocator, Page, expect
 
 from refund_plugin.refunds.models import Refund, RefundRequest
+from refund_plugin.saleor.models import SaleorInstallation
+from refund_plugin.stores import registry
 from tests.e2e.conftest import Picture, check_accessible
 from tests.factories import COURSE, EBOOK, LICENCE, SALE
+from tests.issuing_store import IssuingStore
 from tests.saleor.dashboard.conftest import (  # noqa: F401  # fixtures
+    ALL,
     API,
     APP,
     CUSTOMER,
@@ -52,6 +56,7 @@ class Host:
 
     def __init__(self, app: str) -> None:
         self.app = app
+        self.permissions = ALL
         self.page = ""
         host = self
 
@@ -78,7 +83,7 @@ class Host:
 
     def widget(self, page: Page, path: str, **fields: str) -> FrameLocator:
         """Open a panel: the token is posted into the frame."""
-        told = {"saleorApiUrl": API, "accessToken": token(), "appId": APP, **fields}
+        told = {"saleorApiUrl": API, "accessToken": token(permissions=self.permissions), "appId": APP, **fields}
         hidden = "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in told.items())
         return self._open(page, url=self.app + path, fields=hidden, src="")
 
@@ -87,7 +92,7 @@ class Host:
         return self._open(page, url="", fields="", src=escape(f"{self.app}{path}?{query}"))
 
     def _open(self, page: Page, *, url: str, fields: str, src: str) -> FrameLocator:
-        self.page = HOST.format(url=url, fields=fields, src=src, sandbox=SANDBOX, token=json.dumps(token()))
+        self.page = HOST.format(url=url, fields=fields, src=src, sandbox=SANDBOX, token=json.dumps(token(permissions=self.permissions)))
         page.goto(self.url)
         return page.frame_locator("iframe")
 
@@ -176,6 +181,35 @@ def test_the_queue_opens_by_the_dashboards_message_and_a_case_is_approved_there(
     waits.refresh_from_db()
     assert waits.state == "approved"
     each_look(page, picture, "case-approved")
+
+
+def test_a_voucher_is_given_beside_the_answer(
+    page: Page,
+    host: Host,
+    picture: Picture,
+    settings: Any,
+    installation: Any,  # noqa: F811
+    ask: Callable[..., RefundRequest],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = IssuingStore()  # Saleor itself is not there
+    monkeypatch.setitem(registry._adapters, "saleor", shop)
+    settings.REFUND_PLUGIN = settings.REFUND_PLUGIN | {"SALEOR": {API: {"dashboard": host.url, "incentive": "voucher"}}}
+    SaleorInstallation.objects.filter(pk=installation.pk).update(permissions=["MANAGE_DISCOUNTS"])
+    host.permissions = ("MANAGE_ORDERS", "MANAGE_DISCOUNTS")
+    waits = ask()
+    frame = host.app_page(page, "/refunds/saleor/app/", f"saleorApiUrl={API}&id={APP}&theme=light")
+    page.locator("iframe").evaluate("frame => frame.style.height = '1700px'")
+    frame.get_by_role("button", name=waits.reference).click()
+    frame.get_by_text("Give a voucher", exact=True).click()
+    frame.get_by_label("Worth").fill("15")
+    frame.get_by_label("In", exact=True).select_option("percent")
+    frame.get_by_label("Reason, for your colleagues").fill("Waited long.")
+    each_look(page, picture, "case-give")
+    frame.get_by_role("button", name="Give it and tell the customer").dblclick()
+    expect(frame.get_by_role("status")).to_contain_text("is told the code")
+    each_look(page, picture, "case-given")
+    assert [told.worth for told in shop.issued] == [15]
 
 
 def test_the_panel_beside_a_customer_shows_what_they_bought_and_got_back(
