@@ -20,7 +20,7 @@ from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.review import ask_for_evidence
 from refund_plugin.stores.models import Store
-from tests.api.helpers import case_id, everything, question
+from tests.api.helpers import asked_for, case_id, everything, question
 from tests.factories import make_purchase, publish_policy
 from tests.refunds.helpers import CLERK
 from tests.saleor.standin.world import User
@@ -68,6 +68,10 @@ def test_what_saleor_calls_theirs_is_theirs_whatever_address_it_was_bought_with(
     for purchase in (own, at_work):
         request = asks(storefront, ada, purchase)
         assert (request.customer_id, request.purchase_id) == (purchase.customer_id, purchase.pk)
+    elsewhere = make_purchase(purchased_at=clock.now(), captured=False)  # in a store whose customers may have the same ids
+    Purchase.objects.filter(pk=elsewhere.pk).update(metadata={"saleor_customer": ada.id})
+    foreign = asked_for(elsewhere, now=clock.now())
+    assert storefront.send(QUESTION, {"id": case_id(foreign)}, user=ada).data is None
     assert storefront.send("RefundRequests", user=ada).data["totalCount"] == 2
     assert storefront.send("RefundRequests", user=eve).data["totalCount"] == 0
 
