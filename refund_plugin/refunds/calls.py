@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from refund_plugin import clock
 from refund_plugin.conf import settings
@@ -100,7 +100,7 @@ class _Driver:
         for kind in SlotKind:
             of_kind = [item for item in started if (item.call.purpose in READS) == (kind == SlotKind.READ)]
             for item, delay in zip(of_kind, take_slots(self._account, kind, len(of_kind)), strict=True):
-                self._flying[_threads(self._concurrency).submit(call_gateway, item, delay)] = item
+                self._flying[_threads(self._concurrency).submit(_call_in_thread, item, delay)] = item
         return len(started)
 
     def _record(self, done: set[Future[GatewayAnswer | None]]) -> bool:
@@ -144,6 +144,14 @@ def call_gateway(started: Started, delay_seconds: float = 0.0) -> GatewayAnswer 
     except Exception as error:  # a defect in an adapter must read as "nobody knows", never as "failed"
         logger.exception("gateway %s broke during %s", gateway.kind, purpose)
         return GatewayAnswer(kind=AnswerKind.MAYBE_EXECUTED, code="adapter_error", message=type(error).__name__)
+
+
+def _call_in_thread(started: Started, delay_seconds: float) -> GatewayAnswer | None:
+    """Make one call and keep no connection: an adapter may have asked the database, and the thread outlives a restart of it."""
+    try:
+        return call_gateway(started, delay_seconds)
+    finally:
+        connections.close_all()
 
 
 def _record_surely(told: Sequence[Told]) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import monotonic
 
 import pytest
-from django.db import transaction
+from django.db import connection, connections, transaction
 
 from refund_plugin import clock
 from refund_plugin.errors import GatewayInTransaction, WrongState
@@ -450,6 +450,24 @@ def test_a_broken_adapter_reads_as_unknown(gateway, request_, monkeypatch):
     monkeypatch.setattr(type(gateway), "refund", lambda self, command: 1 / 0)
     drive_refunds()
     assert only_refund(request_).state == RefundState.UNKNOWN
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_an_adapter_opened_ends_with_its_call(gateway, request_, monkeypatch):
+    opened = []
+
+    def refund(self, command):
+        GatewayAccount.objects.exists()
+        opened.append((connection.connection is not None, connections["default"]))
+        return GatewayAnswer(kind=AnswerKind.SUCCEEDED, gateway_refund_id="re_1", amount=command.amount)
+
+    monkeypatch.setattr(type(gateway), "refund", refund)
+    drive_refunds()
+    [(was_open, of_the_thread)] = opened
+    assert only_refund(request_).state == RefundState.SUCCEEDED
+    assert was_open
+    assert of_the_thread is not connections["default"]
+    assert of_the_thread.connection is None
 
 
 def test_the_sweep_finds_what_nobody_rang_for(gateway, request_):
