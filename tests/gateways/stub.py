@@ -51,6 +51,7 @@ def stub_server(answers: dict[str, Any]) -> Iterator[Stub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _serve(self) -> None:
             parts = urlsplit(self.path)
@@ -69,7 +70,7 @@ def stub_server(answers: dict[str, Any]) -> Iterator[Stub]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         stub.url = f"http://127.0.0.1:{server.server_address[1]}"
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from graphql import OperationDefinitionNode, OperationType, execute, parse, validate
@@ -32,6 +33,7 @@ class Happening:
         return "".join(part.capitalize() for part in self.name.split("_"))
 
 
+@lru_cache(maxsize=64)
 def subscription_problem(query: str, version: str) -> str:
     """Say why Saleor would refuse a webhook's query; empty when it would not."""
     try:
@@ -43,6 +45,9 @@ def subscription_problem(query: str, version: str) -> str:
         return "The query must be one subscription."
     errors = validate(schema_of(version), document)
     return "; ".join(error.message for error in errors)
+
+
+_document = lru_cache(maxsize=64)(parse)
 
 
 def webhook_body(world: World, *, version: str, api_version: str, app: App, query: str, happening: Happening) -> bytes | None:
@@ -60,7 +65,7 @@ def webhook_body(world: World, *, version: str, api_version: str, app: App, quer
     context = Context(world=world, caller=Caller(app=app), version=version)
     result = execute(
         schema_of(version),
-        parse(query),
+        _document(query),
         root_value={"event": event},
         context_value=context,
         field_resolver=resolve,

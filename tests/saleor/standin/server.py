@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class ApiServer:
 
     def start(self) -> None:
         """Serve from a thread."""
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,10 +45,13 @@ class ApiServer:
 
 def operation_name(payload: dict[str, Any]) -> str:
     """Name the operation of a request."""
-    if payload.get("operationName"):
-        return str(payload["operationName"])
+    return str(payload.get("operationName") or "") or _first_name(str(payload.get("query") or ""))
+
+
+@lru_cache(maxsize=256)
+def _first_name(query: str) -> str:
     try:
-        document = parse(str(payload.get("query") or ""))
+        document = parse(query)
     except Exception:  # no operation, no name
         return ""
     names = [node.name.value for node in document.definitions if isinstance(node, OperationDefinitionNode) and node.name]
@@ -56,6 +60,7 @@ def operation_name(payload: dict[str, Any]) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart, and the body would wait 40 ms for the head's receipt
     standin: Standin
 
     def log_message(self, format: str, *args: Any) -> None:
