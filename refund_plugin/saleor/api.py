@@ -143,21 +143,13 @@ def read_order_money(client: Caller, order_id: str, *, metadata_keys: Sequence[s
 
 
 def read_order_money_page(
-    client: Caller,
-    *,
-    after: str = "",
-    created_after: datetime | None = None,
-    updated_after: datetime | None = None,
-    page_size: int = FULL_PAGE_SIZE,
-    newest_first: bool = True,
-    metadata_keys: Sequence[str] = (),
+    client: Caller, *, after: str = "", updated_after: datetime | None = None, page_size: int = FULL_PAGE_SIZE
 ) -> OrderMoneyPage:
-    """Read the money of one page of orders; arguments as of `read_orders_page`."""
-    wanted = {"metadataKeys": list(metadata_keys), **_listing(created_after, updated_after, newest_first)}
+    """Read the money of one page of orders, newest first; arguments as of `read_orders_page`."""
+    wanted = {"metadataKeys": [], **_listing(None, updated_after, newest_first=True)}
     connection, size = _page(client, "OrderRefundsPage", after, page_size, wanted)
     orders = understood("OrderRefundsPage", lambda: tuple(mapping.order_money(edge["node"]) for edge in connection["edges"]))
-    kept = tuple(order for order in orders if created_after is None or order.created >= created_after)
-    return OrderMoneyPage(kept, _cursor("OrderRefundsPage", connection), size, connection.get("totalCount"))
+    return OrderMoneyPage(orders, _cursor("OrderRefundsPage", connection), size, connection.get("totalCount"))
 
 
 def read_transaction(client: Caller, transaction_id: str) -> TransactionData | None:
