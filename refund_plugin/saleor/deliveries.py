@@ -99,9 +99,8 @@ def need_secret(installation: SaleorInstallation, *, now: datetime) -> bool:
     Args:
         now: UTC.
     """
-    same = SaleorInstallation.objects.filter(
-        pk=installation.pk, app_id=installation.app_id, webhook_secret_encrypted=installation.webhook_secret_encrypted
-    )
+    # every installation makes a new one
+    same = SaleorInstallation.objects.filter(pk=installation.pk, webhook_secret_encrypted=installation.webhook_secret_encrypted)
     return bool(same.filter(webhook_secret_set_at__isnull=True).update(webhook_secret_set_at=now))
 
 
