@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from refund_plugin.events.models import Event
 from refund_plugin.orders.models import Customer
 from refund_plugin.refunds.models import RefundRequest
-from refund_plugin.refunds.tracking import tracking_token
+from refund_plugin.refunds.secrecy import without_secrets
 from refund_plugin.stores.models import Store
 
 
@@ -37,7 +37,5 @@ class Message(models.Model):
 
     @property
     def shown_text(self) -> str:
-        """The text without the link that lets its holder act as the customer; for staff, and whoever they hand it to."""
-        if self.request is None:
-            return self.text
-        return self.text.replace(tracking_token(self.request), "…")
+        """The text without what is the customer's alone; for staff, and whoever they hand it to."""
+        return without_secrets(self.text, self.request) if self.request else self.text

@@ -19,6 +19,7 @@ from refund_plugin.orders.models import Purchase
 from refund_plugin.policies.models import PolicyText, PolicyVersion
 from refund_plugin.policies.queries import load_version, version_in_force
 from refund_plugin.refunds.models import Dispute, Refund, RefundRequest
+from refund_plugin.refunds.secrecy import without_secrets
 from refund_plugin.refunds.timeline import payment_name, timeline
 from refund_plugin.rules import describe_clause
 
@@ -138,7 +139,7 @@ def _request(request: RefundRequest, formatter: Formatter) -> dict[str, Any]:
             {
                 "at": formatter.local(step.at) if step.at else None,
                 "title": step.title,
-                "detail": step.detail,
+                "detail": without_secrets(step.detail, request),
                 "amount": _money(step.amount, formatter) if step.amount else None,
             }
             for step in timeline(request, for_staff=False).steps

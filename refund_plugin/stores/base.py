@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -121,7 +121,7 @@ class CreditTold:
 
     store: str
     kind: CreditKind
-    code: str
+    code: str = field(repr=False)
     worth: Money | int
     currency: str
     name: str

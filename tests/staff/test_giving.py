@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from refund_plugin import clock
+from refund_plugin.actor import SYSTEM
+from refund_plugin.events.services import deliver_due
+from refund_plugin.messaging.models import Message
 from refund_plugin.refunds.incentives.models import Incentive
+from refund_plugin.refunds.manual.services import claim_by_hand, give_proof
+from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.review import approve_request
+from refund_plugin.staff.evidence import gather_evidence
 from refund_plugin.stores import registry
 from refund_plugin.stores.base import CreditKind, StoreUnavailable
 from tests.issuing_store import IssuingStore
 from tests.staff.conftest import ALL
 from tests.staff.helpers import do, verb_url, whole_state
+from tests.staff.test_disputes import dispute_of
 
 pytestmark = pytest.mark.django_db
 
@@ -48,8 +57,30 @@ def test_giving_it_issues_it_and_says_so(giver, case, shop):
     answer = do(giver, "give", case, **FORM)
     assert "The store has issued a voucher of" in answer.content.decode()
     (told,) = shop.issued
-    assert (told.worth.minor, told.code) == (1000, Incentive.objects.get().code)
+    assert (told.worth.minor, told.code) == (1000, Incentive.objects.get().code) and told.code not in repr(told)
     assert told.code not in page_of(giver, case) and "Given besides: a voucher of" in page_of(giver, case)
+
+
+def test_what_staff_read_of_the_mail_and_hand_to_a_bank_leaves_out_the_code(giver, case, shop):
+    do(giver, "give", case, **FORM)
+    deliver_due()
+    letter, code = Message.objects.get(kind="incentive"), Incentive.objects.get().code
+    assert code in letter.text and letter.sent_at
+    assert letter.subject in page_of(giver, case) and code not in page_of(giver, case)
+    evidence = gather_evidence(dispute_of(case.purchase), now=clock.now())
+    assert letter.subject in str(evidence) and code not in str(evidence)
+
+
+def test_a_bank_does_not_read_the_code_of_store_credit_either(case, shop):
+    code = "TD2Y-PAZC-4HEQ"
+    approve_request(request_id=case.pk, by=SYSTEM, reason="Fine.", now=clock.now())
+    refund = Refund.objects.get()
+    claim_by_hand(refund_id=refund.pk, by=SYSTEM, now=clock.now())
+    give_proof(refund_id=refund.pk, by=SYSTEM, method="store_credit", reference=code, paid_on=clock.now().date(), now=clock.now())
+    deliver_due()
+    assert code in Message.objects.get(kind="paid").text
+    evidence = str(gather_evidence(dispute_of(case.purchase), now=clock.now()))
+    assert "Given as store credit" in evidence and code not in evidence
 
 
 def test_percent_is_taken_as_such(giver, case, shop):
