@@ -153,10 +153,20 @@ def _own_rows(installation: SaleorInstallation, *, name: str) -> GatewayAccount:
         slug=installation.slug, defaults={"name": called, "adapter": KIND, "timezone": settings().zone}
     )
     account, _made = GatewayAccount.objects.get_or_create(slug=installation.slug, defaults={"kind": KIND, "livemode": True})
-    if store.adapter != KIND or account.kind != KIND:
+    if not (store.adapter == KIND or _adopt(store)) or account.kind != KIND:
         raise _taken(installation.slug)
     GatewayAccount.objects.filter(pk=account.pk).update(on_hold=False, hold_reason="")
     return account
+
+
+def _adopt(store: Store) -> bool:
+    """Make the default store the Saleor's, which `migrate` made before there was one, unless something was bought in it.
+
+    A site whose only shop is the Saleor calls both by one name: then its pages, its policy and its staff are that shop's.
+    """
+    if store.slug != settings().store:
+        return False
+    return bool(Store.objects.filter(pk=store.pk, adapter="local", purchases=None).update(adapter=KIND))
 
 
 def _taken(slug: str) -> InstallationRefused:

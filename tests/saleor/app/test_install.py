@@ -18,7 +18,8 @@ from refund_plugin.saleor.secrets import decrypt
 from refund_plugin.saleor_app.handshake import TRIES
 from refund_plugin.saleor_app.install import prove_token, record_installation, remove_installation
 from refund_plugin.stores.models import Store
-from tests.factories import NOW
+from refund_plugin.stores.services import ensure_default_store, store_for_site
+from tests.factories import NOW, make_purchase
 from tests.saleor.app.conftest import API, APP, OTHER_API
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("allowed")]
@@ -216,6 +217,25 @@ def test_a_name_that_belongs_to_somebody_else_is_not_taken_over(call_back, regis
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "STORE_TAKEN")
     assert "shop-example" in answer.json()["error"]["message"]
     assert not SaleorInstallation.objects.filter(api_url=API).exists()
+
+
+@pytest.fixture
+def default_store(settings):
+    """The store that `migrate` made by the name that the Saleor is to have."""
+    settings.REFUND_PLUGIN = settings.REFUND_PLUGIN | {"STORE": "shop-example"}
+    return ensure_default_store()
+
+
+def test_a_default_store_of_the_same_name_becomes_the_saleor_s_with_its_policy_and_pages(call_back, register, default_store):
+    assert register().status_code == 200
+    assert Store.objects.get(adapter="saleor") == default_store == store_for_site(wagtail_site_id=None)
+    assert SaleorInstallation.objects.get().slug == default_store.slug
+
+
+def test_a_default_store_in_which_something_was_bought_is_not_taken_over(call_back, register, default_store):
+    make_purchase(store=default_store)
+    assert register().json()["error"]["code"] == "STORE_TAKEN"
+    assert nothing_was_made()
 
 
 @pytest.mark.django_db(transaction=True)
