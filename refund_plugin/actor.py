@@ -67,3 +67,8 @@ SYSTEM = Actor(kind=ActorKind.SYSTEM, label="system")
 def customer_actor(*, customer_id: int, store_id: int) -> Actor:
     """Return the actor for a customer who proved to be the owner of a purchase or request."""
     return Actor(kind=ActorKind.CUSTOMER, id=str(customer_id), store_id=store_id)
+
+
+def saleor_id(user_id: str) -> str:
+    """Return the id, as an actor, of a person of a Saleor's staff, by their global id there; within the store of that Saleor."""
+    return f"saleor:{user_id}"[:64]

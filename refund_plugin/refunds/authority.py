@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from refund_plugin.actor import Action, Actor, ActorKind
+from refund_plugin.actor import Action, Actor, ActorKind, saleor_id
 from refund_plugin.errors import NotAllowed, NotFound
 from refund_plugin.money import Money
-from refund_plugin.orders.models import Purchase
+from refund_plugin.orders.models import SALEOR_CUSTOMER, Purchase
 from refund_plugin.refunds.models import RefundRequest
 
 TRUSTED = frozenset({ActorKind.SYSTEM, ActorKind.ENGINE})
@@ -59,7 +59,9 @@ def check_not_own(*, request: RefundRequest, by: Actor) -> None:
 
 
 def is_own(*, purchase: Purchase, by: Actor) -> bool:
-    """Tell whether a member of staff bought this, signed in or with their address."""
+    """Tell whether a member of staff bought this, signed in here or at their Saleor, whatever the address, or with their address."""
     bought_signed_in = purchase.user_id is not None and by.id == str(purchase.user_id)
+    customer = purchase.metadata.get(SALEOR_CUSTOMER)
+    bought_at_saleor = bool(customer) and by.id == saleor_id(customer)
     bought_as_guest = bool(by.email) and by.email == purchase.customer.email
-    return by.kind == ActorKind.STAFF and (bought_signed_in or bought_as_guest)
+    return by.kind == ActorKind.STAFF and (bought_signed_in or bought_at_saleor or bought_as_guest)

@@ -27,7 +27,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from refund_plugin import clock
-from refund_plugin.actor import Action, Actor, ActorKind
+from refund_plugin.actor import Action, Actor, ActorKind, saleor_id
 from refund_plugin.errors import RefundPluginError
 from refund_plugin.gateways.facts import WebhookSale
 from refund_plugin.gateways.models import GatewayAccount
@@ -256,7 +256,7 @@ def _actor(asked: Asked, store: Store) -> Actor:
     """Return who is behind it: somebody whom Saleor let press the button; who that is it mostly does not say."""
     return Actor(
         kind=ActorKind.STAFF,
-        id=f"saleor:{asked.by}"[:64],
+        id=saleor_id(asked.by),
         store_id=store.pk,
         actions=frozenset({Action.APPROVE}),
         label=_("Saleor’s dashboard"),

@@ -18,7 +18,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from refund_plugin.actor import Action, Actor, ActorKind
+from refund_plugin.actor import Action, Actor, ActorKind, saleor_id
 from refund_plugin.errors import NotAllowed, RefundPluginError
 from refund_plugin.orders.models import Customer, Purchase
 from refund_plugin.orders.queries import clean_email
@@ -103,7 +103,7 @@ class Visit:
         actions |= {Action.GIVE_INCENTIVE} if self.incentive else set()
         return Actor(
             kind=ActorKind.STAFF,
-            id=f"saleor:{self.user_id}"[:64],
+            id=saleor_id(self.user_id),
             store_id=self.store.pk,
             actions=actions,
             label=self.email,

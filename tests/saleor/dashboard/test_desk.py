@@ -10,7 +10,7 @@ from refund_plugin import clock
 from refund_plugin.refunds.models import Decision, Refund, RefundRequest
 from refund_plugin.stores.models import Store
 from tests.factories import EBOOK, make_purchase, publish_policy
-from tests.saleor.dashboard.conftest import OTHER_API, OTHER_KEY, Panel, everything, install, token
+from tests.saleor.dashboard.conftest import OTHER_API, OTHER_KEY, USER, Panel, everything, install, token
 
 
 def looker() -> str:
@@ -155,8 +155,13 @@ def test_without_the_permission_to_handle_payments_one_declines_but_approves_not
     assert everything() == before
 
 
-def test_nobody_decides_about_their_own_purchase(ask, buy):
-    own = ask(buy(EBOOK, order="own", email="sam@shop.example"))
+@pytest.mark.parametrize(
+    "bought",
+    [{"email": "sam@shop.example"}, {"email": "other@example.com", "customer": USER}],
+    ids=["with their address", "signed in, with another address"],
+)
+def test_nobody_decides_about_their_own_purchase(ask, buy, bought):
+    own = ask(buy(EBOOK, order="own", **bought))
     before = everything()
     panel = open_case(own).press("Approve and send the money", reason="Mine.")
     assert panel.response.status_code == 422 and "a colleague has to decide" in panel.text
