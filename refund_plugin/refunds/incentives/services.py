@@ -261,7 +261,7 @@ def _record_issued(asked: Incentive, *, now: datetime) -> None:
 
 
 def _record_failure(asked: Incentive, error: StoreUnavailable, *, now: datetime) -> None:
-    told = (str(error) or "the store did not answer")[:500]
+    told = (str(error) or "the store did not answer").replace(asked.code, "…")[:500]  # GraphQL repeats what it cannot read
     logger.warning("incentive %s is not issued yet: %s", asked.pk, told)
     with transaction.atomic(durable=True):
         incentive = for_update(Incentive.objects.filter(pk=asked.pk, fence=asked.fence, state=IncentiveState.WAITING)).first()

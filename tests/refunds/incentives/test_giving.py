@@ -95,6 +95,15 @@ def test_a_code_is_told_to_nobody_before_the_store_has_confirmed_it(request_of_a
     ]
 
 
+@pytest.mark.parametrize("kind", [StoreRefused, StoreUnavailable])
+def test_a_store_that_repeats_the_code_in_its_complaint_tells_it_to_nobody(request_of_ada, shop, caplog, kind):
+    given = give(request_of_ada)
+    shop.fails.append(kind(f'Variable "$input" got invalid value {{"addCodes": ["{given.code}"]}}.'))
+    waiting = issue_now(incentive_id=given.pk, now=clock.now())
+    assert "got invalid value" in waiting.last_error and given.code not in waiting.last_error
+    assert given.code not in str(list(Alert.objects.values())) + str(timeline(case(request_of_ada.pk), for_staff=True)) + caplog.text
+
+
 def test_what_got_no_answer_is_asked_for_again_with_the_same_code(request_of_ada, shop):
     shop.fails.append(StoreUnavailable("no answer"))
     code = give(request_of_ada).code
