@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from refund_plugin.saleor.client import SaleorClient
 from refund_plugin.saleor.models import SaleorInstallation
 from tests.factories import MEMORY
 from tests.saleor.standin import Standin
@@ -15,6 +16,12 @@ from tests.saleor.standin.django_transport import DjangoTransport
 from tests.saleor.standin.world import App
 
 MANIFEST = "http://testserver/refunds/saleor/manifest.json"
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before a read is tried again; how long a client would is told to tests that give it a `sleep` of their own."""
+    monkeypatch.setitem(SaleorClient.__init__.__kwdefaults__, "sleep", lambda seconds: None)
 
 
 @pytest.fixture(params=["3.22", "3.23"])
