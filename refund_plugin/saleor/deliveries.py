@@ -3,7 +3,7 @@
 Saleor signs for all its Apps with one key, and an App chooses by its subscription what is signed. So a signature tells which Saleor
 wrote a text, and not for whom. The secret tells that: a webhook may have headers of its own, which Saleor reads anew for each
 delivery, synchronous or not, and shows to that App itself and to whoever may manage Apps.
-Source: Saleor's webhook/validators.py, webhook/transport/ and graphql/webhook/ of 3.21 to 3.23.
+Source: Saleor's webhook/validators.py, webhook/transport/ and graphql/webhook/ of 3.20 to 3.24.
 """
 
 from __future__ import annotations

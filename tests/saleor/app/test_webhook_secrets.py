@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from django.views.debug import SafeExceptionReporterFilter
 
 from refund_plugin import clock, documents, duties
 from refund_plugin.saleor.api import read_webhooks
 from refund_plugin.saleor.client import client_for
-from refund_plugin.saleor.deliveries import GRACE, need_secret, new_secret, own_secret
+from refund_plugin.saleor.deliveries import GRACE, HEADER, need_secret, new_secret, own_secret
 from refund_plugin.saleor.errors import SecretUnreadable
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.secrets import decrypt, is_newest
@@ -330,6 +331,12 @@ def test_the_secret_is_encrypted_at_rest_and_is_in_no_log_and_no_representation(
     assert secret() not in kept + repr(webhooks) + repr(row()) + caplog.text
     assert secret() not in new_secret()
     assert caplog.text
+
+
+def test_a_report_of_an_error_does_not_show_the_secret(rf):
+    request = rf.post("/refunds/saleor/webhooks/", headers={HEADER: "s3cret"})
+    assert "s3cret" in request.META.values()
+    assert "s3cret" not in SafeExceptionReporterFilter().get_safe_request_meta(request).values()
 
 
 def test_when_the_key_is_changed_the_secret_is_encrypted_anew_and_stays_the_same(saleor, sealed, settings):
