@@ -14,7 +14,7 @@ class RefundPluginConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire the rooms together."""
-        from refund_plugin import checks  # noqa: F401  (registers itself)
+        from refund_plugin import checks, saleor_checks  # noqa: F401  (register themselves)
         from refund_plugin.messaging import subscribers
         from refund_plugin.refunds import followers, tasks  # noqa: F401  (Celery tasks)
         from refund_plugin.saleor_app import duties as saleor_duties

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from email.utils import parseaddr
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,9 +28,7 @@ from refund_plugin.refunds.brake.defaults import problems
 from refund_plugin.refunds.incentives import limits as incentives
 from refund_plugin.refunds.tracking import absolute_url
 from refund_plugin.rules import floor_presets
-from refund_plugin.saleor.models import SaleorInstallation
-from refund_plugin.saleor.options import CREDIT_OPTIONS, STORE_CREDIT, allowed_options, is_secure, normalised, slug_for
-from refund_plugin.saleor.options import OPTIONS as SALEOR_OPTIONS
+from refund_plugin.saleor.options import normalised
 from refund_plugin.stores.models import Store
 
 Configs = Sequence[AppConfig] | None
@@ -194,69 +188,6 @@ def check_order_books(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]
 
 
 @register("refund_plugin")
-def check_saleor(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
-    """E025: the extra is missing; E026: an address; E027-E028: options; E030: two that would share a name."""
-    conf = settings()
-    if check_settings(None) or not conf.saleor:
-        return []
-    found: list[CheckMessage] = []
-    if missing := [name for name in ("gql", "jwt", "cryptography") if find_spec(name) is None]:
-        hint = 'Run: pip install "wagtail-refund-plugin[saleor]".'
-        found.append(Error(f"SALEOR is set, and these are not installed: {', '.join(missing)}.", hint=hint, id="refund_plugin.E025"))
-    for address, options in conf.saleor.items():
-        where = f'REFUND_PLUGIN["SALEOR"]["{address}"]'
-        if not normalised(address) or not is_secure(normalised(address)):
-            hint = "Write the API address with https, as in https://shop.example/graphql/; plain http is for localhost only."
-            found.append(Error(f"{where} is no address that a token may be sent to.", hint=hint, id="refund_plugin.E026"))
-        elif isinstance(options, Mapping):
-            found += _check_saleor_options(where, options)
-        else:
-            found.append(Error(f"{where} is not a dict.", hint="Write {} when there is nothing to say.", id="refund_plugin.E027"))
-    if not found:
-        names = Counter([slug_for(address) for address in conf.saleor] + [conf.store, *conf.gateways])
-        hint = "Give each Saleor the option “store” with a name of its own, other than STORE and the keys of GATEWAYS."
-        found += [
-            Error(f'A Saleor in REFUND_PLUGIN["SALEOR"] would share the name "{name}".', hint=hint, id="refund_plugin.E030")
-            for name in sorted({slug_for(address) for address in conf.saleor})
-            if names[name] > 1
-        ]
-    return found
-
-
-def _check_saleor_options(where: str, options: Mapping[str, object]) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
-    for name in sorted(set(options) - SALEOR_OPTIONS):
-        hint = f"Remove it, or use one of: {', '.join(sorted(SALEOR_OPTIONS))}."
-        found.append(Error(f'{where} has an unknown option "{name}".', hint=hint, id="refund_plugin.E027"))
-    for name in CREDIT_OPTIONS:
-        credit = options.get(name)
-        if credit and credit not in STORE_CREDIT:
-            hint = f"Use one of: {', '.join(sorted(STORE_CREDIT))}; or leave it out."
-            found.append(Error(f'{where}["{name}"] is "{credit}", which there is not.', hint=hint, id="refund_plugin.E027"))
-    account = options.get("payment_account")
-    if account and account not in settings().gateways:
-        hint = f"Use a key of GATEWAYS: {', '.join(sorted(settings().gateways)) or 'there is none yet'}."
-        found.append(Error(f'{where}["payment_account"] names the unknown account "{account}".', hint=hint, id="refund_plugin.E028"))
-    return found
-
-
-@register("refund_plugin")
-def check_encryption_keys(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
-    """E029: a key cannot be used."""
-    if check_settings(None) or all(_is_key(key) for key in settings().encryption_keys):
-        return []
-    hint = "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
-    return [Error('REFUND_PLUGIN["ENCRYPTION_KEYS"] has an entry that is no Fernet key.', hint=hint, id="refund_plugin.E029")]
-
-
-def _is_key(key: object) -> bool:
-    try:
-        return len(base64.urlsafe_b64decode(key if isinstance(key, (str, bytes)) else "")) == 32
-    except (ValueError, binascii.Error):
-        return False
-
-
-@register("refund_plugin")
 def check_brake(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     """E020: what `BRAKE` says cannot be read."""
     if check_settings(None):
@@ -356,7 +287,7 @@ def check_sqlite(app_configs: Configs, databases: Sequence[str] | None = None, *
 @register("refund_plugin", "database")
 def check_named_rows(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """W007-W008: settings name a group or a store that is not there."""
-    if check_settings(None) or not databases or not _has_tables(Group, Store):
+    if check_settings(None) or not databases or not has_tables(Group, Store):
         return []
     conf, found = settings(), list[CheckMessage]()
     for name in sorted(set(conf.staff_limits) - set(Group.objects.values_list("name", flat=True))):
@@ -372,27 +303,13 @@ def check_named_rows(app_configs: Configs, databases: Sequence[str] | None = Non
     return found
 
 
-@register("refund_plugin", "database")
-def check_installations(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """W012: a Saleor that has installed the App is not in the settings any more."""
-    if check_settings(None) or not databases or not _has_tables(SaleorInstallation):
-        return []
-    addresses = SaleorInstallation.objects.filter(is_active=True).order_by("api_url").values_list("api_url", flat=True)
-    hint = "Put its address back, or remove the App in that Saleor: until then nothing that it says or asks for is heard."
-    return [
-        Warning(f'The App is installed in {address}, which REFUND_PLUGIN["SALEOR"] does not name.', hint=hint, id="refund_plugin.W012")
-        for address in addresses
-        if allowed_options(address) is None
-    ]
-
-
 @register("refund_plugin", "database", deploy=True)
 def check_mail(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """W009: links in customers' mail lead to their own machine; W011: its sender is nobody. Only with `--deploy`."""
     if check_settings(None):
         return []
     conf, found = settings(), list[CheckMessage]()
-    if databases and (conf.public_url or _has_tables(Site)) and _is_local(urlsplit(absolute_url("/")).hostname):
+    if databases and (conf.public_url or has_tables(Site)) and _is_local(urlsplit(absolute_url("/")).hostname):
         hint = 'Set the host name under Settings → Sites in the Wagtail admin, or REFUND_PLUGIN["PUBLIC_URL"] = "https://…".'
         found.append(Warning("Links in mail to customers lead to localhost.", hint=hint, id="refund_plugin.W009"))
     sender = parseaddr(conf.from_email or django_settings.DEFAULT_FROM_EMAIL)[1]
@@ -406,5 +323,6 @@ def _is_local(host: str | None) -> bool:
     return host in (None, "", "localhost", "127.0.0.1", "::1")
 
 
-def _has_tables(*models: type[Model]) -> bool:
+def has_tables(*models: type[Model]) -> bool:
+    """Tell whether the tables of all these models are there: checks also run before the first `migrate`."""
     return {model._meta.db_table for model in models} <= set(connection.introspection.table_names())

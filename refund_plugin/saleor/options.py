@@ -11,7 +11,7 @@ from refund_plugin.conf import settings
 
 # each has a row in docs/saleor.md
 OPTIONS = frozenset(
-    {"store", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons", "store_credit", "incentive"}
+    {"store", "site", "payment_account", "product_types", "metadata", "dashboard", "app_url", "reasons", "store_credit", "incentive"}
 )
 # what `store_credit` and `incentive` may be, and the permission that it takes: of the App, and of whoever gives it
 CREDIT_OPTIONS = ("store_credit", "incentive")
@@ -56,3 +56,8 @@ def slug_for(api_url: str) -> str:
     """Return the slug that a new installation gets: the option `store`, else made from the host's name and port."""
     options = allowed_options(api_url) or {}
     return str(options.get("store") or slugify(urlsplit(api_url).netloc.replace(".", "-").replace(":", "-"))[:MAX_SLUG])
+
+
+def site_of(api_url: str) -> str:
+    """Return the host name of the Wagtail site that is to be a Saleor's, as the option `site` has it; "" when it names none."""
+    return str((allowed_options(api_url) or {}).get("site") or "").strip().lower()

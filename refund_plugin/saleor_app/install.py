@@ -32,6 +32,7 @@ from refund_plugin.saleor.options import allowed_options, is_secure, normalised,
 from refund_plugin.saleor.secrets import encrypt
 from refund_plugin.saleor.versions import check_version
 from refund_plugin.saleor_app.manifest import PERMISSIONS, app_id
+from refund_plugin.saleor_app.sites import keep_site
 from refund_plugin.stores.models import Store
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,8 @@ def record_installation(*, proven: Proven, now: datetime) -> SaleorInstallation:
             account = _own_rows(installation, name=proven.app.shop_name)
     except IntegrityError as error:
         raise _taken(slug_for(proven.api_url)) from error
+    if no_site := keep_site(installation):
+        logger.warning("%s: %s", installation.slug, no_site)
     start_backfill(account=account, now=now)
     logger.info("the App is installed in %s, Saleor %s", proven.api_url, proven.app.version)
     return installation

@@ -26,6 +26,7 @@ from refund_plugin.saleor.errors import (
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app.install import missing_permissions
 from refund_plugin.saleor_app.manifest import EVENTS
+from refund_plugin.saleor_app.sites import keep_site
 from refund_plugin.saleor_app.webhook_secrets import keep_webhook_secret
 from refund_plugin.stores.models import Store
 
@@ -37,9 +38,9 @@ LASTING = (SaleorTokenInvalid, SaleorPermissionDenied, SaleorVersionUnsupported,
 
 
 def look_after_installations(now: datetime) -> int:
-    """Look at every active installation, and see to it that its webhooks carry our secret; return how many are well.
+    """Look at every active installation, and see to it that its webhooks carry our secret and its store has its site.
 
-    One that does not answer is looked at again next time.
+    Return how many are well. One that does not answer is looked at again next time.
 
     Args:
         now: UTC.
@@ -47,6 +48,8 @@ def look_after_installations(now: datetime) -> int:
     well = [row for row in SaleorInstallation.objects.filter(is_active=True) if not look_at_installation(row, now=now)]
     for installation in well:
         keep_webhook_secret(installation)
+        if no_site := keep_site(installation):
+            logger.warning("%s: %s", installation.slug, no_site)
     return len(well)
 
 
@@ -93,6 +96,8 @@ def look_at_deliveries(installation: SaleorInstallation) -> list[str]:
     if open_to_others := keep_webhook_secret(installation):
         told = _("Another App of this Saleor could imitate its events, because they do not carry our secret: %(why)s")
         problems.append(told % {"why": open_to_others})
+    if no_site := keep_site(installation):
+        problems.append(no_site)
     return problems
 
 

@@ -17,7 +17,8 @@ from refund_plugin.errors import RefundPluginError
 from refund_plugin.management.shell import store_named
 
 EPILOG = """examples:
-  manage.py refunds_token create "storefront" --scope view_cases --days 365
+  manage.py refunds_token create "storefront"                               # for what customers may do themselves
+  manage.py refunds_token create "back office" --scope view_cases --days 365
   manage.py refunds_token list
   manage.py refunds_token revoke 1f0c9a3e
 

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 from jwt.algorithms import RSAAlgorithm
+from wagtail.models import Locale, Page, Site
 
 from refund_plugin.clock import now
 from refund_plugin.gateways.models import GatewayAccount
@@ -66,6 +67,13 @@ def install(api_url: str, *, slug: str, key: rsa.RSAPrivateKey = KEY, app_id: st
         keys_read_at=now(),  # so that no test asks the network for keys
         installed_at=now(),
     )
+
+
+def make_site(hostname: str, *, port: int = 80) -> Site:
+    """Make a Wagtail site, which needs a page to begin at."""
+    locale, _made = Locale.objects.get_or_create(language_code="en")
+    root = Page.objects.filter(depth=1).first() or Page.add_root(title="Root", slug="root", locale=locale)
+    return Site.objects.create(hostname=hostname, port=port, root_page=root)
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from importlib.util import find_spec
 import pytest
 from cryptography.fernet import Fernet
 
-from refund_plugin import checks
+from refund_plugin import saleor_checks
 from refund_plugin.clock import now
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import OPTIONS
 from tests.documented import ROOT
+from tests.saleor.app.conftest import make_site
 from tests.test_checks import STRIPE, told
 
 pytestmark = pytest.mark.django_db
@@ -33,9 +34,11 @@ def test_an_empty_entry_is_enough(settings):
 
 
 def test_every_option_of_the_document_is_known(settings):
+    make_site("books.example")
     settings.REFUND_PLUGIN = saleor(
         {
             "store": "books",
+            "site": "books.example",
             "payment_account": "default",
             "product_types": ["e-book"],
             "metadata": {"digital": "yes"},
@@ -43,6 +46,7 @@ def test_every_option_of_the_document_is_known(settings):
             "app_url": "https://refunds.shop.example",
             "reasons": {"changed_mind": "not-needed"},
             "store_credit": "gift_card",
+            "incentive": "voucher",
         }
     )
     assert numbers() == set()
@@ -50,7 +54,7 @@ def test_every_option_of_the_document_is_known(settings):
 
 def test_without_the_extra_the_line_that_installs_it_is_told(settings, monkeypatch):
     settings.REFUND_PLUGIN = saleor({})
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "jwt" else find_spec(name))
+    monkeypatch.setattr(saleor_checks, "find_spec", lambda name: None if name == "jwt" else find_spec(name))
     assert "jwt" in told()["E025"]
     assert "wagtail-refund-plugin[saleor]" in told()["E025"]
 
@@ -117,10 +121,33 @@ def test_two_saleors_may_not_share_a_name(settings):
     assert "books" in told()["E030"]
 
 
-@pytest.mark.parametrize("name", ["default", "main"])
-def test_a_saleor_may_not_take_the_name_of_the_shop_or_of_an_account(settings, name):
-    settings.REFUND_PLUGIN = saleor({"store": name}, GATEWAYS={"main": STRIPE})
-    assert name in told()["E030"]
+def test_a_saleor_may_not_take_the_name_of_an_account(settings):
+    settings.REFUND_PLUGIN = saleor({"store": "main"}, GATEWAYS={"main": STRIPE})
+    assert "main" in told()["E030"]
+
+
+def test_a_saleor_may_be_the_default_store(settings):
+    settings.REFUND_PLUGIN = saleor({"store": "books"}, STORE="books")
+    assert numbers() == set()
+
+
+def test_two_saleors_may_not_share_a_site(settings):
+    settings.REFUND_PLUGIN = saleor({}) | {
+        "SALEOR": {API: {"site": "books.example"}, "https://b.example/graphql/": {"site": "Books.example"}}
+    }
+    assert "books.example" in told()["E033"]
+
+
+def test_a_site_that_is_not_there_is_told_until_it_is(settings):
+    settings.REFUND_PLUGIN = saleor({"site": "books.example:8443"})
+    assert "books.example:8443" in told()["W013"]
+    make_site("books.example", port=8443)
+    assert numbers() == set()
+
+
+def test_options_that_are_no_dict_are_told_and_nothing_else_trips_over_them(settings):
+    settings.REFUND_PLUGIN = saleor("books.example")
+    assert numbers() == {"E027"}
 
 
 def test_an_installed_saleor_that_the_settings_forgot_is_told(settings):
