@@ -20,6 +20,7 @@ from refund_plugin.refunds.access.models import AccessState
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.explaining import engine_decision, explain_decision
 from refund_plugin.refunds.incentives.models import Incentive, IncentiveState
+from refund_plugin.refunds.incentives.presenting import code_end
 from refund_plugin.refunds.queries import case
 from refund_plugin.refunds.states import RefundState, RequestState, Settlement
 from refund_plugin.refunds.timeline import Timeline, payment_name, timeline, waiting_reason
@@ -119,7 +120,10 @@ class IncentiveType:
     status: IncentiveState
     amount: MoneyType | None = strawberry.field(description="What it is worth; null when it is percent off one order.")
     percent: int | None = strawberry.field(description="Percent off one order; null when it is worth an amount.")
-    code: str | None = strawberry.field(description="For the customer alone: who has it can spend it.")
+    code: str | None = strawberry.field(
+        description="For the customer who is signed in: who has it can spend it. Null for others; it stands in the mail to the customer."
+    )
+    code_end: str = strawberry.field(description="Its last four characters, by which the customer finds it in that mail.")
     message: str = strawberry.field(description="What the shop says with it.")
     ends_at: datetime = strawberry.field(description="The last moment in which it can be used.")
     issued_at: datetime | None
@@ -262,13 +266,13 @@ class RefundRequestType:
         replaced, timezone = {row.supersedes_id for row in rows}, self.case.row.store.timezone
         return [_refund(row, timezone, for_staff=for_staff, is_replaced=row.pk in replaced) for row in rows]
 
-
     @strawberry_django.field(description="What the customer was given besides; while the store has not issued it, only staff see it.")
     def incentives(self) -> list[IncentiveType]:
         """Vouchers and gift cards."""
-        is_customer = self.case.role in (Role.HOLDER, Role.CUSTOMER)
-        found = [row for row in self.case.full.incentives.all() if row.state == IncentiveState.ISSUED or not is_customer]
-        return [_incentive(row, with_code=is_customer) for row in found]
+        role = self.case.role
+        for_customer = role in (Role.HOLDER, Role.CUSTOMER)
+        found = [row for row in self.case.full.incentives.all() if row.state == IncentiveState.ISSUED or not for_customer]
+        return [_incentive(row, with_code=role is Role.CUSTOMER) for row in found]
 
 
 def _incentive(row: Incentive, *, with_code: bool) -> IncentiveType:
@@ -279,6 +283,7 @@ def _incentive(row: Incentive, *, with_code: bool) -> IncentiveType:
         amount=MoneyType.of(worth) if isinstance(worth, Money) else None,
         percent=None if isinstance(worth, Money) else worth,
         code=row.code if with_code else None,
+        code_end=code_end(row.code),
         message=row.message,
         ends_at=row.ends_at,
         issued_at=row.issued_at,

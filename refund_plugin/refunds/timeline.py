@@ -15,7 +15,7 @@ from refund_plugin.money import Money
 from refund_plugin.orders.models import Payment
 from refund_plugin.refunds.arrival import arrival_text
 from refund_plugin.refunds.incentives.models import IncentiveState
-from refund_plugin.refunds.incentives.presenting import called, last_day
+from refund_plugin.refunds.incentives.presenting import called, code_end, last_day
 from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest, WaitsFor
 from refund_plugin.refunds.outcomes import NOT_ENDED
 from refund_plugin.refunds.states import GONE, OVER, RefundState, RequestState, Settlement
@@ -184,8 +184,11 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
         return [Step("paying_by_hand", title, NOW, refund.claimed_at, amount=amount), finished]
     if refund.state == RefundState.MANUAL_PAID:
         proof = refund.proof or {}
-        title = _("Given as store credit") if proof.get("method") == "store_credit" else _("Paid by a person")
-        detail = _("reference: %(reference)s") % {"reference": proof.get("reference", "")}
+        reference, is_credit = str(proof.get("reference", "")), proof.get("method") == "store_credit"
+        title = _("Given as store credit") if is_credit else _("Paid by a person")
+        detail = _("reference: %(reference)s") % {"reference": reference}
+        if is_credit and not for_staff:  # it is money, and this page opens to whoever knows number and address, or got the link passed on
+            detail = _("the code ends in %(end)s; it is in our mail to you") % {"end": code_end(reference)}
         return [Step("paid_by_hand", title, DONE, refund.settled_at, detail, amount)]
     by_dispute = refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE
     if refund.state == RefundState.FAILED or (refund.state == RefundState.CANCELED and refund.owed and not by_dispute):

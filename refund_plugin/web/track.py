@@ -22,7 +22,7 @@ from refund_plugin.money import Money
 from refund_plugin.refunds.arrival import expected_arrival
 from refund_plugin.refunds.explaining import engine_decision, explain_decision
 from refund_plugin.refunds.incentives.models import IncentiveState
-from refund_plugin.refunds.incentives.presenting import called, how_to_use, last_day
+from refund_plugin.refunds.incentives.presenting import called, code_end, how_to_use, last_day
 from refund_plugin.refunds.ledger.queries import credit_note, credit_notes_of, note_lines, rate_totals
 from refund_plugin.refunds.models import Decision, RefundRequest, RequestLine
 from refund_plugin.refunds.queries import refunds_for_timeline
@@ -66,7 +66,7 @@ class TrackedLine:
 def track(request: HttpRequest, token: str) -> HttpResponse:
     """Show a request."""
     found = find_by_token(token)
-    context = _status(found, token)
+    context = _status(found, token, is_buyer=_is_buyer(request, found))
     formatter = formatter_of(found.store)
     context |= {
         "just_asked": "asked" in request.GET,
@@ -82,7 +82,7 @@ def track(request: HttpRequest, token: str) -> HttpResponse:
 def status(request: HttpRequest, token: str) -> HttpResponse:
     """Return the changing part of the page as HTML, or 304 when it is what the browser has."""
     found = find_by_token(token)
-    html = render_to_string("refund_plugin/web/_status.html", _status(found, token))
+    html = render_to_string("refund_plugin/web/_status.html", _status(found, token, is_buyer=_is_buyer(request, found)))
     etag = f'"{sha256(html.encode()).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified(headers={"ETag": etag})
@@ -146,8 +146,17 @@ def _load(request: RefundRequest) -> RefundRequest:
     return request
 
 
-def _status(request: RefundRequest, token: str) -> dict[str, object]:
-    """Return what the changing part of the page shows."""
+def _is_buyer(request: HttpRequest, found: RefundRequest) -> bool:
+    """Tell whether the one who looks is signed in as who bought it: the link may have been passed on."""
+    return found.purchase.user_id is not None and request.user.pk == found.purchase.user_id
+
+
+def _status(request: RefundRequest, token: str, *, is_buyer: bool) -> dict[str, object]:
+    """Return what the changing part of the page shows.
+
+    Args:
+        is_buyer: show codes whole, with which anybody can pay.
+    """
     _load(request)
     formatter = formatter_of(request.store)
     told = timeline(request)
@@ -170,7 +179,14 @@ def _status(request: RefundRequest, token: str) -> dict[str, object]:
         "may_ask_again": request.state in (RequestState.DECLINED, RequestState.CANCELED),
         "may_cancel": _may_cancel(request, now=clock.now()),
         "gifts": [
-            {"gift": gift, "name": called(gift, formatter), "use": how_to_use(gift), "last_day": last_day(gift, formatter)}
+            {
+                "message": gift.message,
+                "code": gift.code if is_buyer else "",
+                "code_end": code_end(gift.code),
+                "name": called(gift, formatter),
+                "use": how_to_use(gift),
+                "last_day": last_day(gift, formatter),
+            }
             for gift in request.incentives.all()
             if gift.state == IncentiveState.ISSUED
         ],

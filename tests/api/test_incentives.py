@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refund_plugin.actor import Action
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.incentives.models import Incentive
 from refund_plugin.refunds.incentives.services import issue_due
 from refund_plugin.refunds.models import RefundRequest
@@ -14,7 +15,7 @@ from tests.api.helpers import asked_for, case_id, everything
 from tests.factories import NOW, make_purchase
 from tests.issuing_store import IssuingStore
 
-FIELDS = "incentives { kind status amount { minorAmount } percent code message endsAt issuedAt }"
+FIELDS = "incentives { kind status amount { minorAmount } percent code codeEnd message endsAt issuedAt }"
 GIVE = f"""mutation M($id: ID!, $input: RefundIncentiveGiveInput!) {{
   refundIncentiveGive(id: $id, input: $input) {{ refundRequest {{ {FIELDS} }} errors {{ field message code }} }} }}"""
 READ = f"query Q($id: ID, $token: String) {{ refundRequest(id: $id, token: $token) {{ {FIELDS} }} }}"
@@ -55,7 +56,12 @@ def test_the_customer_reads_the_code_once_it_is_issued(send, person, asked):
     issue_due(NOW)
     (given,) = send(READ, holder).data["incentives"]
     row = Incentive.objects.get()
-    assert (given["code"], given["percent"], given["amount"], given["message"]) == (row.code, 20, None, "For you.")
+    assert (given["codeEnd"], given["percent"], given["amount"], given["message"]) == (row.code[-4:], 20, None, "For you.")
+    assert given["code"] is None  # the link may have been passed on, and number and address find it
+    buyer = person("buyer")
+    Purchase.objects.filter(pk=asked.purchase_id).update(user=buyer.user)
+    (theirs,) = send(READ, {"id": case_id(asked)}, client=buyer).data["incentives"]
+    assert theirs["code"] == row.code
     (staffs,) = send(READ, {"id": case_id(asked)}, client=clerk).data["incentives"]
     assert (staffs["status"], staffs["code"]) == ("ISSUED", None)
 

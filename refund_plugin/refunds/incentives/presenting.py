@@ -26,6 +26,11 @@ def how_to_use(incentive: Incentive) -> str:
     return _("Enter the code when you pay. It counts once, for a whole order.")
 
 
+def code_end(code: str) -> str:
+    """Return by what a customer recognises a code that stands whole in their mail."""
+    return code[-4:] if len(code) > 8 else "…"
+
+
 def last_day(incentive: Incentive, formatter: Formatter) -> str:
     """Return the last day on which it can be used, in the store's time zone."""
     return formatter.date(incentive.ends_at)

@@ -15,6 +15,7 @@ from refund_plugin.errors import InvalidInput, NotAllowed, NotFound, Required, W
 from refund_plugin.events.models import Event
 from refund_plugin.events.services import deliver_due
 from refund_plugin.money import Money
+from refund_plugin.orders.models import Purchase
 from refund_plugin.refunds.incentives.models import Incentive, IncentiveState
 from refund_plugin.refunds.incentives.services import FAILURES_FOR_ALERT, cancel_incentive, give_incentive, issue_due, issue_now
 from refund_plugin.refunds.models import Alert
@@ -289,10 +290,18 @@ def test_the_events_do_not_carry_the_code(request_of_ada):
     assert all(given.code not in str(event.payload) for event in Event.objects.all())
 
 
-def test_the_tracking_page_shows_code_and_last_day(request_of_ada, client):
+def test_the_tracking_page_shows_the_whole_code_to_the_buyer_who_is_signed_in_alone(request_of_ada, client, django_user_model):
     given = issue_now(incentive_id=give(request_of_ada).pk, now=clock.now())
-    page = client.get(tracking_url(request_of_ada)).content.decode()
-    assert given.code in page and "For you: a voucher of €10.00" in page and "Sorry for the wait!" in page
+    ada, clerk = (django_user_model.objects.create_user(name, f"{name}@example.com", "secret") for name in ("ada", "clerk"))
+    Purchase.objects.filter(pk=request_of_ada.purchase_id).update(user=ada)
+    url = tracking_url(request_of_ada)
+    for somebody in (None, clerk, ada):
+        if somebody:
+            client.force_login(somebody)
+        pages = [client.get(url).content.decode(), client.get(url + "status/").content.decode()]
+        for page in pages:
+            assert "For you: a voucher of €10.00" in page and "Sorry for the wait!" in page and given.code[-4:] in page
+            assert (given.code in page) is (somebody == ada)
 
 
 def test_it_is_good_until_the_end_of_the_stores_day(request_of_ada):

@@ -19,6 +19,7 @@ from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.services import request_refund
 from refund_plugin.refunds.telling.models import StoreTelling
 from refund_plugin.refunds.telling.services import _described
+from refund_plugin.refunds.tracking import tracking_url
 from refund_plugin.saleor.client import client_for
 from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied
 from refund_plugin.saleor.models import SaleorInstallation
@@ -219,6 +220,12 @@ def test_the_manifest_asks_for_more_only_where_the_settings_want_it(settings):
     assert manifest_for("https://site.example")["permissions"] == ["MANAGE_ORDERS", "HANDLE_PAYMENTS"]
     settings.REFUND_PLUGIN = {"SALEOR": {"https://a.example/graphql/": {"store_credit": "voucher"}}}
     assert manifest_for("https://site.example")["permissions"] == ["MANAGE_ORDERS", "HANDLE_PAYMENTS", "MANAGE_DISCOUNTS"]
+
+
+def test_whoever_opens_the_tracking_page_reads_the_end_of_the_code_only(case, client):
+    code = give_store_credit(refund_id=approve(case).pk, by=actor(case), now=now()).proof["reference"]
+    page = client.get(tracking_url(case)).content.decode()
+    assert code not in page and f"ends in {code[-4:]}" in page
 
 
 def test_the_code_is_not_told_to_whoever_reads_the_orders_books_in_saleor(case):
