@@ -32,6 +32,8 @@ class RefundCommand:
 
     Attributes:
         operation: "cancel_payment" lets go of a payment that was authorised but never captured, as a whole.
+        lines: the store's own names of the order's lines, with the units that go back: told to gateways that note them for people, and
+            never what decides how much is paid.
     """
 
     refund_id: UUID
@@ -41,6 +43,7 @@ class RefundCommand:
     metadata: Mapping[str, str]
     reason: str | None = None
     operation: Operation = "refund"
+    lines: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ class Capabilities:
         pending: a refund may stay pending before it ends.
         idempotency: "key": replaying a key is safe; "lookup": list before sending.
         events: sends webhooks.
+        notes_lines: shows people which lines a refund is for.
     """
 
     partial: bool = True
@@ -162,6 +166,7 @@ class Capabilities:
     pending: bool = True
     idempotency: Literal["key", "lookup"] = "key"
     events: bool = False
+    notes_lines: bool = False
 
 
 def canceled_id(gateway_payment_id: str) -> str:

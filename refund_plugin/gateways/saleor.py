@@ -75,7 +75,7 @@ class SaleorGateway(Gateway):
     """
 
     kind = "saleor"
-    capabilities = Capabilities(cancel_before_capture=True, idempotency="lookup", events=True)
+    capabilities = Capabilities(cancel_before_capture=True, idempotency="lookup", events=True, notes_lines=True)
     sale_kinds = ("order",)
     keeps_books = True
 
@@ -303,12 +303,17 @@ class SaleorGateway(Gateway):
             amount=command.amount.decimal,
             reason=reason,
         )
-        try:
-            grant(reason_page_id=reason_page_id)
-        except SaleorRefused as error:
-            if not reason_page_id or "reason" not in (error.field or "").lower():
-                raise
-            grant()  # the page is gone, or is no reason any more: an App may leave it out
+        details: dict[str, Any] = {"lines": command.lines, "reason_page_id": reason_page_id}
+        while True:
+            try:
+                grant(**details)
+            except SaleorRefused as error:
+                refused = _refused_detail(error, details)
+                if not refused:
+                    raise
+                del details[refused]  # nothing was granted, and the amount is what counts
+            else:
+                return
 
     def _request(self, looked: Looked, grant: GrantedRefundData, command: RefundCommand) -> GatewayAnswer:
         """Ask the payment app for the money: the only call here that can move any."""
@@ -345,6 +350,17 @@ class SaleorGateway(Gateway):
             return answer_to(error)
         again = self._look(looked.transaction.id)
         return doubt("no_answer") if isinstance(again, GatewayAnswer) else cancellation(again)
+
+
+def _refused_detail(error: SaleorRefused, details: Mapping[str, Any]) -> str:
+    """Return which detail of a grant was refused, that it may as well be without; "" for none.
+
+    The page of a reason may be gone, or be no reason any more. Lines may have been granted before: Saleor counts their units over all
+    grants, those that failed included.
+    """
+    field = (error.field or "").lower()
+    name = "lines" if field == "lines" else "reason_page_id" if "reason" in field else ""
+    return name if details.get(name) else ""
 
 
 def _code_of(error: SaleorRefused) -> str:

@@ -29,7 +29,7 @@ from refund_plugin.gateways.base import AnswerKind, Gateway, RefundCommand
 from refund_plugin.gateways.models import GatewayAccount
 from refund_plugin.gateways.services import gateway_for, hold_account
 from refund_plugin.money import Money
-from refund_plugin.orders.models import Payment
+from refund_plugin.orders.models import SALEOR_LINE, Payment
 from refund_plugin.refunds import events
 from refund_plugin.refunds.absence import purpose_of
 from refund_plugin.refunds.balances import has_open_dispute
@@ -232,7 +232,7 @@ def _attempt(refund: Refund, now: datetime) -> Attempt | None:
         Refund.objects.filter(pk=refund.pk).update(waits_for=WaitsFor.PERSON, needs_person=why, **given_back)
         return None
     if refund.command is None:
-        refund.command = freeze_command(refund)
+        refund.command = freeze_command(refund, with_lines=gateway.capabilities.notes_lines)
     if purpose in (AttemptPurpose.SEND, AttemptPurpose.REPLAY):
         refund.absent_since = refund.absent_at = None  # it may arrive now, so listings begin anew
     if purpose not in READS:
@@ -262,8 +262,12 @@ def _started(refund: Refund, attempt: Attempt, *, deadline: float) -> Started:
     )
 
 
-def freeze_command(refund: Refund) -> dict[str, object]:
-    """Return what is sent, as JSON: the same for every attempt, whatever the settings become."""
+def freeze_command(refund: Refund, *, with_lines: bool = False) -> dict[str, object]:
+    """Return what is sent, as JSON: the same for every attempt, whatever the settings become.
+
+    Args:
+        with_lines: also tell the lines that the store has names for; one statement more.
+    """
     return {
         "refund_id": str(refund.pk),
         "idempotency_key": refund.idempotency_key,
@@ -278,7 +282,14 @@ def freeze_command(refund: Refund) -> dict[str, object]:
             "reason": refund.request.reason if refund.request else "",
             "installation": settings().installation,
         },
+        **({"lines": _named_lines(refund)} if with_lines else {}),
     }
+
+
+def _named_lines(refund: Refund) -> list[list[str | int]]:
+    """Return the store's names of the lines whose units go back with a refund."""
+    parts = refund.allocations.filter(counted_quantity__gt=0).select_related("line").order_by("line__position")
+    return [[part.line.metadata[SALEOR_LINE], part.counted_quantity] for part in parts if part.line.metadata.get(SALEOR_LINE)]
 
 
 def load_command(stored: Mapping[str, object]) -> RefundCommand:
@@ -293,6 +304,7 @@ def load_command(stored: Mapping[str, object]) -> RefundCommand:
         operation=cast(Operation, str(stored["operation"])),
         reason=str(stored["reason"]),
         metadata={str(key): str(value) for key, value in metadata.items()},
+        lines=tuple((str(name), int(quantity)) for name, quantity in cast(Sequence[tuple[str, int]], stored.get("lines", ()))),
     )
 
 

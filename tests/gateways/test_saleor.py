@@ -433,6 +433,49 @@ def test_a_refund_is_granted_with_the_page_of_its_reason_and_without_one_when_th
     assert [bool(grant.reason_reference) for grant in grants] == [True, False, False]
 
 
+def granted(slow: SaleorRig, payment: str) -> list[tuple[Decimal, list[tuple[str, int]]]]:
+    """Return the grants on a payment: amount, and the lines with their units."""
+    grants = slow.transaction(payment).order.granted_refunds
+    return [(grant.amount_value, [(line.order_line.id, line.quantity) for line in grant.lines]) for grant in grants]
+
+
+def test_a_refund_is_granted_with_its_lines_and_never_for_more_than_its_own_amount(slow: SaleorRig) -> None:
+    payment = slow.pay(Money(1820, "EUR"), refunds_pend=True)
+    (line,) = slow.transaction(payment).order.lines
+    answer = slow.gateway.refund(command_for(payment, Money(500, "EUR"), lines=((line.id, 1),)))
+    assert answer.kind == AnswerKind.PENDING
+    assert granted(slow, payment) == [(Decimal("5.00"), [(line.id, 1)])]
+    slow.saleor.work()
+    slow.saleor.settle_other()
+    assert slow.paid_out(payment) == Decimal("5.00")
+
+
+def test_lines_that_saleor_refuses_are_left_out_and_the_amount_goes_back_once(slow: SaleorRig) -> None:
+    payment = slow.pay(Money(1820, "EUR"), refunds_pend=True)
+    item = slow.transaction(payment)
+    (line,) = item.order.lines
+    slow.saleor.grant(item.order, item, "1.00", lines={line.id: 1})  # by staff, in the dashboard
+    slow.saleor.add_reasons(["It does not work"])
+    gateway = slow.new_gateway(prompt=False, reason_page=lambda _reason: "UGFnZTo5OTk=")
+    for amount, lines in ((500, ((line.id, 1),)), (300, (("T3JkZXJMaW5lOjk5OQ==", 1),))):
+        assert gateway.refund(command_for(payment, Money(amount, "EUR"), lines=lines)).kind == AnswerKind.PENDING
+        slow.saleor.work()
+        slow.saleor.settle_other()
+    assert granted(slow, payment) == [(Decimal("1.00"), [(line.id, 1)]), (Decimal("5.00"), []), (Decimal("3.00"), [])]
+    assert slow.paid_out(payment) == Decimal("8.00")
+
+
+def test_a_grant_with_lines_whose_answer_was_lost_is_requested_and_not_granted_again(slow: SaleorRig) -> None:
+    payment = slow.pay(Money(1820, "EUR"), refunds_pend=True)
+    (line,) = slow.transaction(payment).order.lines
+    command = command_for(payment, Money(500, "EUR"), lines=((line.id, 1),))
+    slow.saleor.traps.add(Fault("drop", operation=CREATE, executed=True))
+    assert slow.gateway.refund(command).kind == AnswerKind.NOT_EXECUTED
+    assert slow.gateway.refund(command).kind == AnswerKind.PENDING
+    assert granted(slow, payment) == [(Decimal("5.00"), [(line.id, 1)])]
+    assert slow.requests_of(payment) == 1
+
+
 def test_two_grants_that_the_app_took_for_one_are_one_refund_of_what_was_paid(slow: SaleorRig) -> None:
     payment = slow.pay(Money(6000, "EUR"))
     item = slow.transaction(payment)

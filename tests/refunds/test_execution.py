@@ -47,6 +47,14 @@ def _replay_of(refund: Refund, gateway) -> Started:
     return Started(refund.pk, call, gateway, load_command(refund.command), refund.amount, "")
 
 
+def test_what_a_gateway_does_not_note_is_not_frozen_and_what_was_frozen_before_can_be_sent(gateway, policy):
+    request = ask(make_purchase())
+    begin(claim_due(batch=10)[0])
+    frozen = Refund.objects.get(request=request).command
+    assert "lines" not in frozen
+    assert load_command(frozen).lines == ()
+
+
 @pytest.fixture
 def purchase(policy):
     return make_purchase()

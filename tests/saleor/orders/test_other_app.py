@@ -70,6 +70,7 @@ def test_a_customers_refund_is_granted_and_requested_and_ends_with_the_apps_word
     assert (refund.state, grant.status, grant.amount_value) == ("pending", "PENDING", Decimal("30.00"))
     assert grant.reason.endswith(f":{refund.pk}]")
     assert request.reference in grant.reason
+    assert [(line.order_line.id, line.quantity) for line in grant.lines] == [(order.lines[0].id, 1)]
     shop.saleor.settle_other()
     shop.hear()  # the order's event alone, without asking
     refund.refresh_from_db()
