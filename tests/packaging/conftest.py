@@ -44,23 +44,31 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
     return Distribution(folder / "source", sdist, wheel)
 
 
-def _installed_site(folder: Path, requirement: str) -> HostSite:
-    environment = folder / "environment"
-    _run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
-    site = HostSite(folder / "site", python=environment / "bin" / "python")
-    _run(sys.executable, "-m", "pip", "--python", site.python, "install", "--quiet", "--no-compile", requirement, cwd=folder)
+def _install(environment: Path, requirement: str) -> Path:
+    """Install into an environment and return its interpreter."""
+    python = environment / "bin" / "python"
+    _run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", requirement, cwd=environment)
+    return python
+
+
+def _migrated_site(folder: Path, python: Path) -> HostSite:
+    site = HostSite(folder / "site", python=python)
     site.write()
     site.manage("migrate", "--verbosity", "0")
     return site
 
 
 @pytest.fixture(scope="session")
-def full_site(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> HostSite:
-    """A site in a clean environment with `wheel[all]`, migrated."""
-    return _installed_site(tmp_path_factory.mktemp("full"), f"{distribution.wheel}[all]")
+def core_site(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> HostSite:
+    """A site in a clean environment with the wheel alone, migrated."""
+    folder = tmp_path_factory.mktemp("core")
+    _run(sys.executable, "-m", "venv", "--without-pip", folder / "environment", cwd=folder)
+    return _migrated_site(folder, _install(folder / "environment", str(distribution.wheel)))
 
 
 @pytest.fixture(scope="session")
-def core_site(distribution: Distribution, tmp_path_factory: pytest.TempPathFactory) -> HostSite:
-    """A site in a clean environment with the wheel alone, migrated."""
-    return _installed_site(tmp_path_factory.mktemp("core"), str(distribution.wheel))
+def full_site(distribution: Distribution, core_site: HostSite, tmp_path_factory: pytest.TempPathFactory) -> HostSite:
+    """A site in an environment like that of the core with `wheel[all]` on top, migrated."""
+    folder = tmp_path_factory.mktemp("full")
+    shutil.copytree(core_site.python.parent.parent, folder / "environment", symlinks=True)
+    return _migrated_site(folder, _install(folder / "environment", f"{distribution.wheel}[all]"))
