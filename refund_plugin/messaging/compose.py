@@ -7,30 +7,27 @@ waits for a person gets "received" and later "decided". "Paid" follows when the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from uuid import UUID
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import ActorKind
-from refund_plugin.errors import RefundPluginError
 from refund_plugin.events.models import Event
-from refund_plugin.localize import Formatter, formatter_for
+from refund_plugin.localize import formatter_for
 from refund_plugin.messaging.letters import Letter, LineNote
-from refund_plugin.money import Money
+from refund_plugin.messaging.parts import decision_of, formatter_of, names_of, notes_of, refund_of, request_letter
 from refund_plugin.orders.events import PURCHASE_LIST_ASKED
 from refund_plugin.orders.models import Customer
 from refund_plugin.policies.consent_models import Consent
 from refund_plugin.policies.events import CONSENT_GIVEN
 from refund_plugin.refunds import events
 from refund_plugin.refunds.arrival import arrival_text
-from refund_plugin.refunds.explaining import ExplainedLine, explain_decision
 from refund_plugin.refunds.incentives.models import IncentiveState
 from refund_plugin.refunds.incentives.presenting import called, how_to_use, last_day
 from refund_plugin.refunds.law import WITHDRAWAL_CHANNEL, exact_time
-from refund_plugin.refunds.models import Decision, DecisionOutcome, Refund, RefundRequest
+from refund_plugin.refunds.models import Decision, DecisionOutcome, RefundRequest
 from refund_plugin.refunds.timeline import payment_name, was_begun_by_shop
-from refund_plugin.refunds.tracking import absolute_url, purchases_url, tracking_url
+from refund_plugin.refunds.tracking import absolute_url, purchases_url
 
 
 def compose(event: Event, *, customer: Customer, request: RefundRequest | None) -> Letter | None:
@@ -46,7 +43,7 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
     if request.channel == WITHDRAWAL_CHANNEL:
         return _withdrawal_receipt(request, decision)
     if decision is None or outcome == DecisionOutcome.REVIEW:
-        return _letter(
+        return request_letter(
             "received",
             request,
             subject=_("We received your refund request %(reference)s"),
@@ -55,10 +52,10 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
                 _("We received your refund request. This one needs a person to decide, usually within two working days."),
                 _("We write to you as soon as it is decided. There is nothing you need to do."),
             ),
-            lines=tuple(LineNote(name=name, value="") for name in _names(request).values()),
+            lines=tuple(LineNote(name=name, value="") for name in names_of(request).values()),
         )
     if outcome == DecisionOutcome.DECLINED:
-        return _letter(
+        return request_letter(
             "received_declined",
             request,
             subject=_("Our answer to your refund request %(reference)s"),
@@ -67,7 +64,7 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
                 _("We received your refund request and looked at it right away. Here is what we found, and why."),
                 _("Are the facts not right, or does something not work? Ask again and choose that a person looks at it."),
             ),
-            lines=_notes(request, decision),
+            lines=notes_of(request, decision),
         )
     return _approved_letter(
         "received_approved", request, decision, _("We received your refund request, and the refund policy approves it right away.")
@@ -77,12 +74,12 @@ def _submitted(event: Event, customer: Customer, request: RefundRequest | None) 
 def _withdrawal_receipt(request: RefundRequest, decision: Decision | None) -> Letter:
     """Acknowledge a withdrawal: what was declared, and when it arrived. Source: Directive 2011/83/EU art. 11a(4)."""
     approved = decision is not None and decision.outcome == DecisionOutcome.APPROVED
-    amount = _formatter(request).money(decision.amount) if approved and decision else ""
+    amount = formatter_of(request).money(decision.amount) if approved and decision else ""
     if approved:
         next_step = _("You get %(amount)s back. The money goes back the way you paid, and we write again once it has left us.")
     else:
         next_step = _("The money that is owed to you goes back the way you paid. A person looks at it first, and we write to you.")
-    return _letter(
+    return request_letter(
         "withdrawal_received",
         request,
         subject=_("Receipt of your withdrawal (%(reference)s)"),
@@ -90,14 +87,14 @@ def _withdrawal_receipt(request: RefundRequest, decision: Decision | None) -> Le
         amount=amount,
         paragraphs=(
             _("This is the acknowledgement of receipt. Please keep it. You told us that you withdraw from the contract about:"),
-            *(f"– {name}" for name in _names(request).values()),
+            *(f"– {name}" for name in names_of(request).values()),
             next_step.replace("%(amount)s", amount),
         ),
     )
 
 
 def _approved(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    decision = _decision(event, request)
+    decision = decision_of(event, request)
     if request is None or decision is None or event.actor_kind == ActorKind.ENGINE:
         return None  # the policy's own decision was told with "received"
     if was_begun_by_shop(list(request.decisions.all())):
@@ -106,7 +103,7 @@ def _approved(event: Event, customer: Customer, request: RefundRequest | None) -
 
 
 def _approved_letter(kind: str, request: RefundRequest, decision: Decision, opening: str) -> Letter:
-    language = _formatter(request)
+    language = formatter_of(request)
     amount = language.money(decision.amount)
     refunds = [refund for refund in request.refunds.all() if refund.decision_id == decision.pk and refund.supersedes_id is None]
     to_where = tuple(
@@ -114,7 +111,7 @@ def _approved_letter(kind: str, request: RefundRequest, decision: Decision, open
         for refund in refunds
     )
     when = ((_("Arrives"), arrival_text(refunds[0])),) if refunds else ()
-    return _letter(
+    return request_letter(
         kind,
         request,
         subject=_("Your refund of %(amount)s is approved (%(reference)s)"),
@@ -124,16 +121,16 @@ def _approved_letter(kind: str, request: RefundRequest, decision: Decision, open
             opening,
             _("The money goes back the way you paid. We write again once it has left us. There is nothing you need to do."),
         ),
-        lines=_notes(request, decision),
+        lines=notes_of(request, decision),
         rows=(*to_where, *when),
     )
 
 
 def _declined(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    decision = _decision(event, request)
+    decision = decision_of(event, request)
     if request is None or decision is None or event.actor_kind == ActorKind.ENGINE:
         return None
-    return _letter(
+    return request_letter(
         "declined",
         request,
         subject=_("Our answer to your refund request %(reference)s"),
@@ -144,10 +141,10 @@ def _declined(event: Event, customer: Customer, request: RefundRequest | None) -
 
 
 def _evidence_asked(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    decision = _decision(event, request)
+    decision = decision_of(event, request)
     if request is None or decision is None:
         return None
-    return _letter(
+    return request_letter(
         "evidence_asked",
         request,
         subject=_("A question about your refund request %(reference)s"),
@@ -161,7 +158,7 @@ def _evidence_asked(event: Event, customer: Customer, request: RefundRequest | N
 def _evidence_given(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
     if request is None or event.actor_kind not in (ActorKind.CUSTOMER, ActorKind.SERVICE):
         return None
-    return _letter(
+    return request_letter(
         "evidence_received",
         request,
         subject=_("Thank you for your answer (%(reference)s)"),
@@ -173,7 +170,7 @@ def _evidence_given(event: Event, customer: Customer, request: RefundRequest | N
 def _canceled(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
     if request is None:
         return None
-    return _letter(
+    return request_letter(
         "canceled",
         request,
         subject=_("Your refund request %(reference)s was taken back"),
@@ -183,23 +180,23 @@ def _canceled(event: Event, customer: Customer, request: RefundRequest | None) -
 
 
 def _paid(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    refund = _refund(event, request)
+    refund = refund_of(event, request)
     if request is None or refund is None:
         return None
     trace = ((_("Your bank's trace number"), refund.trace_reference),) if refund.trace_reference else ()
-    return _letter(
+    return request_letter(
         "paid",
         request,
         subject=_("We sent you %(amount)s (%(reference)s)"),
         heading=_("%(amount)s is on its way to your account"),
-        amount=_formatter(request).money(refund.amount),
+        amount=formatter_of(request).money(refund.amount),
         paragraphs=(_("The money has left us and goes back the way you paid. There is nothing left for you to do."),),
         rows=((_("Goes to"), payment_name(refund.payment)), (_("Arrives"), arrival_text(refund)), *trace),
     )
 
 
 def _paid_by_hand(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    refund = _refund(event, request)
+    refund = refund_of(event, request)
     if request is None or refund is None or refund.proof is None:
         return None
     is_credit = refund.proof.get("method") == "store_credit"
@@ -208,27 +205,27 @@ def _paid_by_hand(event: Event, customer: Customer, request: RefundRequest | Non
         if is_credit
         else _("A person paid it to you, not through the payment provider. There is nothing left for you to do.")
     )
-    return _letter(
+    return request_letter(
         "paid",
         request,
         subject=_("We sent you %(amount)s (%(reference)s)"),
         heading=_("%(amount)s is yours as store credit") if is_credit else _("%(amount)s is on its way to your account"),
-        amount=_formatter(request).money(refund.amount),
+        amount=formatter_of(request).money(refund.amount),
         paragraphs=(said,),
         rows=((_("Reference"), str(refund.proof.get("reference", ""))),),
     )
 
 
 def _failed(event: Event, customer: Customer, request: RefundRequest | None) -> Letter | None:
-    refund = _refund(event, request)
+    refund = refund_of(event, request)
     if request is None or refund is None:
         return None
-    return _letter(
+    return request_letter(
         "failed",
         request,
         subject=_("Your refund of %(amount)s is delayed (%(reference)s)"),
         heading=_("Your %(amount)s did not go through yet"),
-        amount=_formatter(request).money(refund.amount),
+        amount=formatter_of(request).money(refund.amount),
         paragraphs=(
             _("The payment provider could not send the money back the way you paid. You are still owed it."),
             _("A person is looking for another way, and we write to you. There is nothing you need to do."),
@@ -243,13 +240,13 @@ def _incentive(event: Event, customer: Customer, request: RefundRequest | None) 
     given = next((each for each in request.incentives.all() if str(each.pk) == event.payload["incentive"]), None)
     if given is None or given.state != IncentiveState.ISSUED:
         return None
-    language = _formatter(request)
-    name = called(given, language)
-    return _letter(
+    language = formatter_of(request)
+    return request_letter(
         "incentive",
         request,
-        subject=_verbatim(_("For you from %(store)s: %(name)s") % {"store": request.store.name, "name": name}),
-        heading=_verbatim(_("For you: %(name)s") % {"name": name}),
+        subject=_("For you from %(store)s: %(name)s"),
+        heading=_("For you: %(name)s"),
+        name=called(given, language),
         paragraphs=(
             _("Your code is %(code)s.") % {"code": given.code},
             how_to_use(given),
@@ -313,106 +310,3 @@ COMPOSERS: Mapping[str, Composer] = {
     PURCHASE_LIST_ASKED: _purchase_list,
     CONSENT_GIVEN: _consent_confirmation,
 }
-
-
-def _letter(
-    kind: str,
-    request: RefundRequest,
-    *,
-    subject: str,
-    heading: str,
-    paragraphs: tuple[str, ...],
-    amount: str = "",
-    quote: str = "",
-    lines: tuple[LineNote, ...] = (),
-    rows: tuple[tuple[str, str], ...] = (),
-    link_text: str = "",
-) -> Letter:
-    language = _formatter(request)
-    values = {"amount": amount, "reference": request.reference}
-    return Letter(
-        kind=kind,
-        customer=request.customer,
-        request=request,
-        subject=subject % values,
-        heading=heading % values,
-        paragraphs=paragraphs,
-        quote=quote,
-        lines=lines,
-        rows=(
-            (_("Reference"), request.reference),
-            (_("Order"), request.purchase.number),
-            (_("Asked"), language.datetime(request.created_at)),
-            *_withdrawal_rows(request, language),
-            *rows,
-        ),
-        link_text=link_text or _("Follow your refund request"),
-        link_url=tracking_url(request),
-    )
-
-
-def _verbatim(text: str) -> str:
-    """Let `_letter` find no placeholder in a text that is whole already, such as "20 %"."""
-    return text.replace("%", "%%")
-
-
-def _withdrawal_rows(request: RefundRequest, language: Formatter) -> tuple[tuple[str, str], ...]:
-    if request.withdrawn_at is None or request.reimburse_by is None:
-        return ()
-    received = (_("Withdrawal received"), exact_time(request.withdrawn_at, language))
-    return (received, (_("Money due back by"), language.date(request.reimburse_by)))
-
-
-def _formatter(request: RefundRequest) -> Formatter:
-    return formatter_for(timezone=request.store.timezone)
-
-
-def _decision(event: Event, request: RefundRequest | None) -> Decision | None:
-    if request is None:
-        return None
-    return next((decision for decision in request.decisions.all() if decision.pk == event.payload.get("decision")), None)
-
-
-def _refund(event: Event, request: RefundRequest | None) -> Refund | None:
-    if request is None:
-        return None
-    refund_id = UUID(str(event.payload["refund"]))
-    return next((refund for refund in request.refunds.all() if refund.pk == refund_id), None)
-
-
-def _names(request: RefundRequest) -> dict[int, str]:
-    """Return what was asked for by line id: "Grain Pack × 2"."""
-    return {
-        item.line_id: f"{item.line.name} × {item.quantity}" if item.quantity > 1 or item.line.quantity > 1 else item.line.name
-        for item in request.lines.all()
-    }
-
-
-def _notes(request: RefundRequest, decision: Decision) -> tuple[LineNote, ...]:
-    """Return every line with what was granted and, for the policy's own decision, the reason with its clause."""
-    language = _formatter(request)
-    explained = _explained(decision, language)
-    notes = []
-    for line_id, name in _names(request).items():
-        granted = int(decision.amounts.get(str(line_id), 0))
-        value = language.money(Money(granted, decision.currency)) if granted else _("not refunded")
-        told = explained.get(line_id)
-        url = told.clause_url if told else ""
-        notes.append(
-            LineNote(
-                name=name,
-                value=value,
-                explanation=told.explanation if told else None,
-                url=absolute_url(url) if url.startswith("/") else url,
-                tells_all=not granted,
-            )
-        )
-    return tuple(notes)
-
-
-def _explained(decision: Decision, language: Formatter) -> Mapping[int, ExplainedLine]:
-    try:
-        return explain_decision(decision, version=decision.policy_version, formatter=language)
-    except RefundPluginError:
-        # a version that can no longer be read must not keep the answer from the customer
-        return {}
