@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.api.cases import Case, RefundRequestType
 from refund_plugin.api.context import Caller, Role
-from refund_plugin.api.paging import Order, cut_page
+from refund_plugin.api.paging import Sorting, cut_page
 from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import InvalidInput, NotAllowed
 from refund_plugin.orders.models import Purchase
@@ -20,7 +20,7 @@ from refund_plugin.refunds.models import RefundRequest
 from refund_plugin.refunds.queries import refunds_for_timeline, requests_of_purchases, staff_queue
 from refund_plugin.refunds.states import RequestState
 
-_ORDER = Order(moment="created_at", name="reference")
+_SORTING = Sorting(moment="created_at", name="reference")
 
 
 @strawberry.input(description="Which requests to list.")
@@ -106,7 +106,7 @@ def page_of(queryset: QuerySet[RefundRequest], *, first: int, after: str | None,
     Raises:
         InvalidInput: see `cut_page`.
     """
-    page = cut_page(queryset, _ORDER, first=first, after=after)
+    page = cut_page(queryset, _SORTING, first=first, after=after)
     edges = [
         RefundRequestCountableEdge(node=RefundRequestType(case=Case(row, _role(caller, row))), cursor=cursor) for row, cursor in page.rows
     ]

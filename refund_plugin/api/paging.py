@@ -21,7 +21,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Sorting:
     """How a list is sorted, newest first: by a moment, and by a name that is unique among the rows of one moment."""
 
     moment: str
@@ -36,11 +36,12 @@ class Page(Generic[Row]):
     info: PageInfo
 
 
-def cut_page(queryset: QuerySet[Row], order: Order, *, first: int, after: str | None) -> Page[Row]:
+def cut_page(queryset: QuerySet[Row], by: Sorting, *, first: int, after: str | None) -> Page[Row]:
     """Return the page that starts behind a cursor.
 
     Args:
         queryset: in any order.
+        by: how it is sorted.
         first: rows of the page, 1 to `MAX_PAGE`.
         after: the cursor of the last row of the page before.
     Raises:
@@ -48,12 +49,12 @@ def cut_page(queryset: QuerySet[Row], order: Order, *, first: int, after: str | 
     """
     if not 1 <= first <= MAX_PAGE:
         raise InvalidInput(_("Ask for 1 to %(max)d at once.") % {"max": MAX_PAGE}, field="first")
-    page = queryset.order_by(f"-{order.moment}", f"-{order.name}")
+    page = queryset.order_by(f"-{by.moment}", f"-{by.name}")
     if after:
         moment, name = _read_cursor(after)
-        page = page.filter(Q(**{f"{order.moment}__lt": moment}) | Q(**{order.moment: moment, f"{order.name}__lt": name}))
+        page = page.filter(Q(**{f"{by.moment}__lt": moment}) | Q(**{by.moment: moment, f"{by.name}__lt": name}))
     found = list(page[: first + 1])
-    rows = [(row, _cursor(getattr(row, order.moment), getattr(row, order.name))) for row in found[:first]]
+    rows = [(row, _cursor(getattr(row, by.moment), getattr(row, by.name))) for row in found[:first]]
     info = PageInfo(
         has_next_page=len(found) > first,
         has_previous_page=bool(after),

@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 from refund_plugin.api.context import caller_of
 from refund_plugin.api.errors import as_graphql
 from refund_plugin.api.orders import Channel, PurchaseLine
-from refund_plugin.api.paging import Order, cut_page
+from refund_plugin.api.paging import Sorting, cut_page
 from refund_plugin.api.types import PageInfo
 from refund_plugin.errors import NotAllowed, RefundPluginError
 from refund_plugin.orders import models
 from refund_plugin.orders.queries import purchases_owned
 
-_ORDER = Order(moment="purchased_at", name="number")
+_SORTING = Sorting(moment="purchased_at", name="number")
 
 
 @strawberry.type(name="Purchase", description="What was bought with one order.")
@@ -76,7 +76,7 @@ def _page(info: strawberry.Info, *, first: int, after: str | None, channel: str 
     if caller.owned is None:
         raise NotAllowed(_("Sign in to list your purchases."))
     found = purchases_owned(caller.owned, store_slug=caller.store_slug(channel))
-    page = cut_page(found, _ORDER, first=first, after=after)
+    page = cut_page(found, _SORTING, first=first, after=after)
     edges = [PurchaseCountableEdge(node=PurchaseType(row=row), cursor=cursor) for row, cursor in page.rows]
     return PurchaseCountableConnection(queryset=found, page_info=page.info, edges=edges)
 

@@ -93,7 +93,7 @@ def _keep(installation: SaleorInstallation, encrypted: str, **more: None) -> Non
     installation.refresh_from_db(fields=["webhook_secret_encrypted", "webhook_secret_set_at"])
 
 
-def need_secret(installation: SaleorInstallation, *, now: datetime) -> bool:
+def note_secret_set(installation: SaleorInstallation, *, now: datetime) -> bool:
     """Note that all webhooks of an installation carry the secret of this row; False when it was noted before, or is not theirs any more.
 
     Args:

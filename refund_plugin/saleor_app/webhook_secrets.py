@@ -17,7 +17,7 @@ from refund_plugin import clock
 from refund_plugin.saleor.api import read_webhooks
 from refund_plugin.saleor.client import SaleorClient, client_for
 from refund_plugin.saleor.data import WebhookData
-from refund_plugin.saleor.deliveries import HEADER, need_secret, own_secret, set_webhook_headers
+from refund_plugin.saleor.deliveries import HEADER, note_secret_set, own_secret, set_webhook_headers
 from refund_plugin.saleor.errors import SaleorError
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import allowed_options
@@ -59,7 +59,7 @@ def keep_webhook_secret(installation: SaleorInstallation) -> str:
         return str(error.message)
     if not ours:
         return _("Saleor has no webhook of the refund App. Install the App again, so that it reads the manifest anew.")
-    if need_secret(installation, now=clock.now()):
+    if note_secret_set(installation, now=clock.now()):
         logger.info("%s sends the secret along with our webhooks; soon nothing is believed without it", installation.slug)
     elif bare:
         logger.warning("webhooks of %s had lost their secret, and have it again: %s", installation.slug, [hook.name for hook in bare])

@@ -17,7 +17,7 @@ from django.views.debug import SafeExceptionReporterFilter
 from refund_plugin import clock, documents, duties
 from refund_plugin.saleor.api import read_webhooks
 from refund_plugin.saleor.client import client_for
-from refund_plugin.saleor.deliveries import GRACE, HEADER, need_secret, new_secret, own_secret
+from refund_plugin.saleor.deliveries import GRACE, HEADER, new_secret, note_secret_set, own_secret
 from refund_plugin.saleor.errors import SecretUnreadable
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.secrets import decrypt, is_newest
@@ -298,12 +298,12 @@ def test_a_worker_that_began_before_the_app_was_installed_anew_does_not_close_th
     slow = row()
     saleor.uninstall(installed.app)
     app = saleor.install(MANIFEST)
-    assert not need_secret(slow, now=clock.now())
+    assert not note_secret_set(slow, now=clock.now())
     assert row().webhook_secret_set_at is None
     assert keep_webhook_secret(slow) == ""  # it looks at the row anew
     assert carried(app) == [secret()] * 3
     assert row().webhook_secret_set_at is not None
-    assert not need_secret(row(), now=clock.now())
+    assert not note_secret_set(row(), now=clock.now())
 
 
 def test_a_new_secret_is_not_made_for_an_app_that_is_being_removed(saleor, installed):
