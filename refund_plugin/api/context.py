@@ -46,7 +46,8 @@ class Caller:
     Attributes:
         token: of a program. A request with a token is that program's, whatever cookies come with it.
         shopper: who is signed in at a Saleor's storefront. A request with their token is theirs, whatever else comes with it.
-        network: whose tries are counted together; None behind a service token, whose customers all come from one.
+        network: whose tries are counted together; None behind a service token, whose customers all come from one. A customer of a
+            Saleor behind the shop's server counts alone.
     """
 
     request: HttpRequest
@@ -172,6 +173,7 @@ def _find_caller(request: HttpRequest, *, now: datetime) -> Caller:
         if token.store_id != shopper.store.pk:
             raise refused()
         token = None  # it only says that the call comes from the shop's server: a customer may no more because of its scopes
+        network = f"{shopper.store.slug}:{shopper.user_id}"  # and that server speaks for many, who each count for themselves
     return Caller(request=request, token=token, shopper=shopper, network=network)
 
 

@@ -31,6 +31,15 @@ pytestmark = pytest.mark.django_db
 FORGED = SigningKey()
 Make = Callable[[Storefront, User], str]
 
+
+def signed_for_an_app(front: Storefront, user: User) -> str:
+    """Return what another App makes of a webhook's body of its own choice: lenient base64 reads good claims in it."""
+    _header, claims, _signature = front.saleor.customer_token(user).split(".")
+    body = f'{{"":"{claims}"}}'
+    header, _empty, signature = front.saleor.keys[-1].sign_webhook(body.encode()).split(".")
+    return ".".join((header, body, signature))
+
+
 WRONG: dict[str, Make] = {
     "over": lambda front, user: front.saleor.customer_token(user, lifetime_seconds=-1),
     "never over": lambda front, user: front.saleor.customer_token(user, exp=None),
@@ -44,6 +53,7 @@ WRONG: dict[str, Make] = {
     "of nobody": lambda front, user: front.saleor.customer_token(user, user_id=""),
     "for the dashboard": lambda front, user: front.saleor.dashboard_token(user, front.shop.app),
     "for an app": lambda front, user: front.saleor.customer_token(user, app=front.shop.app.id),
+    "a webhook's body": signed_for_an_app,
     "cut": lambda front, user: front.saleor.customer_token(user)[:-9],
     "long": lambda front, user: front.saleor.customer_token(user, more="x" * 20_000),
     "no token": lambda front, user: "Rosebud",
@@ -235,3 +245,18 @@ def test_a_customer_asks_for_money_as_often_as_anybody_although_for_other_purcha
     questions = [question(purchase, email=None) for purchase in bought]
     asked = [storefront.send("RefundRequestCreate", each, user=ada, **network(n)).codes for n, each in enumerate(questions)]
     assert asked == [[], [], [(None, "RATE_LIMITED")]]
+
+
+def test_behind_the_shops_server_one_customer_guesses_as_little_as_one_network_and_keeps_nobody_else_out(
+    storefront: Storefront, ada: User, eve: User, settings: Any
+) -> None:
+    settings.REFUND_PLUGIN = {**settings.REFUND_PLUGIN, "LIMIT_LOOKUP": (2, 600)}
+    guest = storefront.buys(None, email="guest@example.com")
+    _row, service = create_token(store=storefront.shop.store, name="storefront", scopes=[], now=clock.now())
+
+    def look(user: User, email: str) -> list[Any]:
+        return storefront.send("RefundQuote", {"orderNumber": guest.number, "email": email}, user=user, service=service).codes
+
+    guesses = [look(eve, f"guess-{number}@example.com") for number in range(12)]
+    assert guesses == [[(None, "NOT_FOUND")]] * 2 + [[(None, "RATE_LIMITED")]] * 10
+    assert look(ada, "guest@example.com") == []
