@@ -17,6 +17,8 @@ from urllib.parse import urljoin
 import pytest
 import requests
 from bs4 import BeautifulSoup
+from django.core.checks import run_checks
+from django.test import Client
 
 from demo.sandbox.process import SandboxServer
 from refund_plugin import clock
@@ -28,6 +30,7 @@ from refund_plugin.refunds.calls import drive_refunds
 from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.telling.services import tell_stores
 from refund_plugin.stores.models import Store
+from refund_plugin.stores.services import ensure_default_store
 from refund_plugin.webhooks.apply import apply_waiting
 from tests.factories import publish_policy
 from tests.saleor.dashboard.conftest import Panel
@@ -292,3 +295,25 @@ def in_two_threads(saleor: Standin) -> None:
         worker.start()
     for worker in workers:
         worker.join()
+
+
+def test_a_site_that_has_nothing_but_the_saleor_serves_its_customers_on_its_own_pages(
+    saleor: Standin, live_server: Any, settings: Any, client: Client
+) -> None:
+    settings.REFUND_PLUGIN = {
+        **settings.REFUND_PLUGIN,
+        "GATEWAYS": {},
+        "STORE": "paper-heron",
+        "SALEOR": {saleor.api_url: {"store": "paper-heron"}},
+    }
+    assert [found.id for found in run_checks() if str(found.id).startswith("refund_plugin.E")] == []
+    publish_policy(store=ensure_default_store())  # `migrate` made the row, and an editor was early
+    requests.get(f"{live_server.url}/refunds/saleor/manifest.json", timeout=WARM_SECONDS)
+    app = saleor.install(f"{live_server.url}/refunds/saleor/manifest.json")
+    staff = saleor.add_user("sam@shop.example", staff_permissions=["MANAGE_ORDERS", "HANDLE_PAYMENTS"])
+    world = World(saleor, SandboxServer(), app, live_server.url, staff)  # which is never started: nothing is paid over it
+    world.sell("18.20", ours=False)
+
+    found = client.post("/refunds/?order=1042", {"number": "1042", "email": EMAIL})
+    assert found.status_code == 302
+    assert "18.20" in client.get(found["Location"]).content.decode()
