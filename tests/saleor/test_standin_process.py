@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import requests
 
@@ -68,3 +69,12 @@ def test_what_saleor_refuses_and_what_is_not_understood_is_told_apart(remote: Re
     assert remote.post("grant", order="nothing").status_code == 400
     assert remote.post("fly").status_code == 404
     assert remote.post("install", manifest_url="http://127.0.0.1:9/manifest.json").status_code == 409
+
+
+def test_a_customer_who_signs_in_gets_a_token_that_the_published_keys_verify(remote: Remote) -> None:
+    user = remote.do("add_user", email="ada@example.com")["user"]
+    token = remote.do("sign_in", user=user)["token"]
+    (key,) = requests.get(f"{remote.base}/.well-known/jwks.json", timeout=30).json()["keys"]
+    claims = jwt.decode(token, jwt.PyJWK(key), algorithms=["RS256"])
+    assert (claims["type"], claims["user_id"], claims["is_staff"]) == ("access", user, False)
+    assert remote.post("sign_in", user="nobody").status_code == 400

@@ -138,6 +138,10 @@ def _widget_form(standin: Standin, wish: dict[str, Any]) -> dict[str, Any]:
     return {**standin.widget_form(user, app, **wish.get("parameters", {}))}
 
 
+def _sign_in(standin: Standin, wish: dict[str, Any]) -> dict[str, Any]:
+    return {"token": standin.customer_token(standin.world.users[wish["user"]])}
+
+
 def _state(standin: Standin, wish: dict[str, Any]) -> dict[str, Any]:
     return {
         "api_url": standin.api_url,
@@ -200,4 +204,5 @@ VERBS: dict[str, Callable[[Standin, dict[str, Any]], dict[str, Any]]] = {
     "work": _work,
     "rotate_keys": _rotate_keys,
     "widget_form": _widget_form,
+    "sign_in": _sign_in,
 }
