@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,9 +22,15 @@ PARTS = {"demo.sandbox", "gunicorn", "celery"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder that the tests of this module share, because filling it takes a while."""
-    return tmp_path_factory.mktemp("demo") / "state"
+def folder(demo: DemoProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filled state folder that the tests of this module share: a copy of the running demo's, because filling one takes a while."""
+    copy = tmp_path_factory.mktemp("demo") / "state"
+    (copy / "sandbox").mkdir(parents=True)
+    shutil.copy(demo.folder / "secrets.json", copy)
+    for name in ("shop.sqlite3", "sandbox/sandbox.sqlite3"):
+        with closing(sqlite3.connect(demo.folder / name)) as source, closing(sqlite3.connect(copy / name)) as target:
+            source.backup(target)
+    return copy
 
 
 @pytest.fixture

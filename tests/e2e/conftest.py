@@ -27,20 +27,20 @@ WIDE, NARROW = {"width": 1000, "height": 900}, {"width": 360, "height": 780}
 # What must hold for everybody (WCAG 2.2 AA), and what axe calls good practice.
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+# a message that fades in has other colours until it is there; what turns for ever is not waited for
+STILL = """() => Promise.allSettled(
+    document.getAnimations()
+        .filter((one) => one.playState === "running" && Number.isFinite(one.effect.getComputedTiming().endTime))
+        .map((one) => one.finished)
+).then(() => null)"""
+
 Picture = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
-    """The shop with its sandbox and worker, as `make demo` starts it."""
-    with DemoProcess(tmp_path_factory.mktemp("demo") / "state") as demo:
-        yield demo
-
-
-@pytest.fixture(scope="session")
-def base_url(running_demo: DemoProcess) -> str:
+def base_url(demo: DemoProcess) -> str:
     """Let tests open paths."""
-    return running_demo.url
+    return demo.url
 
 
 @pytest.fixture
@@ -92,7 +92,8 @@ def picture() -> Picture:
 
 
 def check_accessible(page: Page) -> None:
-    """Run axe on the page as it stands, and check that nothing sticks out sideways."""
+    """Run axe on the page as it stands once nothing moves, and check that nothing sticks out sideways."""
+    page.evaluate(STILL)
     results = Axe().run(page, options={"runOnly": {"type": "tag", "values": STANDARDS}})
     assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
     too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

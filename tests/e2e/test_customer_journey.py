@@ -36,7 +36,7 @@ def refunds_of(demo: DemoProcess, number: str) -> list[int]:
     return [refund["amount"] for refund in state["refunds"] if re.fullmatch(rf"pi_seed{number}n\d+", refund["payment_intent"])]
 
 
-def test_a_customer_sees_the_answer_asks_once_and_follows_the_money(page: Page, running_demo: DemoProcess, picture: Picture):
+def test_a_customer_sees_the_answer_asks_once_and_follows_the_money(page: Page, demo: DemoProcess, picture: Picture):
     page.goto("/refunds/")
     expect(page.locator(".refund-short li").first).to_be_visible()
     check_accessible(page)
@@ -66,12 +66,12 @@ def test_a_customer_sees_the_answer_asks_once_and_follows_the_money(page: Page, 
     expect(page.locator("#refund-news")).to_have_text(re.compile("went back|^$"))
     assert page.evaluate("window.sameDocument"), "the page was loaded again instead of updating itself"
     expect(page.locator(".refund-steps .is-done")).to_have_count(4)
-    assert sum(refunds_of(running_demo, "1042")) == 4060
+    assert sum(refunds_of(demo, "1042")) == 4060
     check_accessible(page)
     picture(page, "customer-track")
 
     reference = page.locator(".refund-fine").first.inner_text().split()[1]
-    tracking_path = page.url.removeprefix(running_demo.url).partition("?")[0]
+    tracking_path = page.url.removeprefix(demo.url).partition("?")[0]
     mails = page.context.new_page()
     mails.goto("/demo/mail/")
     expect(mails.get_by_role("link", name=re.compile(reference))).not_to_have_count(0)
@@ -79,19 +79,19 @@ def test_a_customer_sees_the_answer_asks_once_and_follows_the_money(page: Page, 
     expect(mails.locator(".plain")).to_contain_text(tracking_path)
 
 
-def test_pressing_twice_asks_once(page: Page, running_demo: DemoProcess):
+def test_pressing_twice_asks_once(page: Page, demo: DemoProcess):
     find(page, "1043")
     page.get_by_label("Why do you want your money back?").select_option(label="Something else")
     # two clicks in the same instant, as of an impatient finger
     page.locator("#submit").evaluate("button => { button.click(); button.click(); }")
     page.wait_for_url("**/refunds/track/**")
     expect(page.locator(FINAL)).to_be_attached(timeout=15_000)
-    assert len(refunds_of(running_demo, "1043")) == 1
+    assert len(refunds_of(demo, "1043")) == 1
     find(page, "1043")
     expect(page.locator(".refund-card")).to_have_count(1)
 
 
-def test_everything_works_without_script(browser: Browser, base_url: str, browser_context_args: dict[str, Any], running_demo: DemoProcess):
+def test_everything_works_without_script(browser: Browser, base_url: str, browser_context_args: dict[str, Any], demo: DemoProcess):
     context = browser.new_context(**{**browser_context_args, "java_script_enabled": False})
     page = context.new_page()
     find(page, "1047")
@@ -109,7 +109,7 @@ def test_everything_works_without_script(browser: Browser, base_url: str, browse
             break
         page.get_by_role("link", name="Refresh").click()
     expect(page.locator(FINAL)).to_be_attached()
-    assert sum(refunds_of(running_demo, "1047")) == 1820
+    assert sum(refunds_of(demo, "1047")) == 1820
     context.close()
 
 

@@ -42,7 +42,7 @@ def reload_until(page: Page, shown: Callable[[], bool]) -> None:
     raise AssertionError(f"{page.url} never showed it")
 
 
-def test_a_lower_amount_is_approved_by_keyboard_and_the_money_moves(page: Page, running_demo: DemoProcess, picture: Picture):
+def test_a_lower_amount_is_approved_by_keyboard_and_the_money_moves(page: Page, demo: DemoProcess, picture: Picture):
     log_in(page, "staff", at="/admin/login/")
     expect(page.get_by_role("heading", name="Refunds that need a person")).to_be_visible()
     picture(page, "staff-home")
@@ -70,7 +70,7 @@ def test_a_lower_amount_is_approved_by_keyboard_and_the_money_moves(page: Page, 
     reload_until(page, lambda: page.locator(".refund-step--done", has_text="Refunded to").count() > 0)
     expect(page.locator("#timeline-section")).to_contain_text("Sam Lindqvist: and now a deal")
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
-    paid = [refund["amount"] for refund in sandbox_state(running_demo)["refunds"] if refund["payment_intent"].startswith("pi_seed1061n")]
+    paid = [refund["amount"] for refund in sandbox_state(demo)["refunds"] if refund["payment_intent"].startswith("pi_seed1061n")]
     assert paid == [10000]
 
 

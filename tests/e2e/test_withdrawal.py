@@ -21,7 +21,7 @@ def identify(page: Page, number: str, email: str = CUSTOMER) -> None:
     page.get_by_role("button", name="Withdraw from contract here").click()
 
 
-def test_a_customer_in_the_eu_withdraws_as_a_guest_in_two_steps(page: Page, running_demo: DemoProcess, picture: Picture):
+def test_a_customer_in_the_eu_withdraws_as_a_guest_in_two_steps(page: Page, demo: DemoProcess, picture: Picture):
     # downloaded, but nobody has proof that the customer agreed to lose the right by that
     page.goto("/")
     page.locator("footer").get_by_role("link", name="Withdraw from contract here").click()
@@ -52,7 +52,7 @@ def test_a_customer_in_the_eu_withdraws_as_a_guest_in_two_steps(page: Page, runn
     expect(page.locator("#refund-status[data-final=yes]")).to_be_attached(timeout=30_000)
     expect(page.locator(".refund-line")).to_contain_text("The law gives you more than this policy")
     picture(page, "withdraw-track")
-    paid = [each["amount"] for each in sandbox_state(running_demo)["refunds"] if each["payment_intent"].startswith("pi_seed1046n")]
+    paid = [each["amount"] for each in sandbox_state(demo)["refunds"] if each["payment_intent"].startswith("pi_seed1046n")]
     assert paid == [1820]
 
     page.goto("/demo/mail/")
