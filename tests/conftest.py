@@ -22,22 +22,41 @@ hypothesis.settings.load_profile("untimed")
 
 HERE = Path(__file__).parent
 DATABASE_INDEPENDENT_FOLDERS = ("rules", "gateways", "demo", "e2e", "packaging", "bench")
-ALONE_FOLDERS = ("bench", "demo", "e2e", "faults", "hosts", "packaging")
-DATABASE_INDEPENDENT_FILES = ("test_money.py", "test_documents.py", "test_services.py")
+ALONE = ("bench/", "demo/test_supervisor.py", "e2e/", "faults/")
+MARKED_FOLDERS = ("bench", "e2e", "faults", "packaging")
+# pytest-django lets no test near the database that asks for none of these
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_server"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what gives the same result on every database, and what wants the machine for itself; put browser tests last."""
     for item in items:
         place = item.path.relative_to(HERE).parts
-        if place[0] in DATABASE_INDEPENDENT_FOLDERS or place[0] in DATABASE_INDEPENDENT_FILES:
+        if place[0] in DATABASE_INDEPENDENT_FOLDERS or not _reaches_database(item):
             item.add_marker(pytest.mark.database_independent)
-        if place[0] in ALONE_FOLDERS:
+        if "/".join(place).startswith(ALONE):
             item.add_marker(pytest.mark.alone)
-        if place[0] in ("e2e", "faults", "packaging"):
+        if place[0] in MARKED_FOLDERS:
             item.add_marker(getattr(pytest.mark, place[0]))
     # Playwright keeps an event loop in this thread until the run ends, and GraphQL resolvers would take it for their own.
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+def _reaches_database(item: pytest.Item) -> bool:
+    asked_for = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or not asked_for.isdisjoint(DATABASE_FIXTURES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """After a test that committed, empty what it filled."""
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty_database
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionTestCase, "_fixture_teardown", lambda _case: empty_database())
+        yield
 
 
 @pytest.fixture(autouse=True)
