@@ -187,8 +187,10 @@ def _money_steps(refund: Refund, for_staff: bool) -> list[Step]:
         reference, is_credit = str(proof.get("reference", "")), proof.get("method") == "store_credit"
         title = _("Given as store credit") if is_credit else _("Paid by a person")
         detail = _("reference: %(reference)s") % {"reference": reference}
-        if is_credit and not for_staff:  # it is money, and this page opens to whoever knows number and address, or got the link passed on
-            detail = _("the code ends in %(end)s; it is in our mail to you") % {"end": code_end(reference)}
+        if is_credit:  # it is money: to look at a case is not to spend it, and the page opens to whoever knows number and address
+            mailed = _("the code ends in %(end)s; it is in our mail to you")
+            mailed = _("the code ends in %(end)s; it is in our mail to the customer") if for_staff else mailed
+            detail = mailed % {"end": code_end(reference)}
         return [Step("paid_by_hand", title, DONE, refund.settled_at, detail, amount)]
     by_dispute = refund.state == RefundState.CANCELED and refund.failure_code == STOPPED_BY_DISPUTE
     if refund.state == RefundState.FAILED or (refund.state == RefundState.CANCELED and refund.owed and not by_dispute):

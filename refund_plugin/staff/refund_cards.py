@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action
+from refund_plugin.refunds.incentives.presenting import code_end
 from refund_plugin.refunds.manual.services import why_not_by_hand, why_not_proven
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.people import may
@@ -45,17 +46,19 @@ def refund_card(refund: Refund, user: Any) -> RefundCard:
         retry=may_retry(refund) and may(user, Action.APPROVE),
         verbs=[verb for verb in REFUND_VERBS if may(user, verb.action) and verb.fits(refund)],
         problem=(why_not_by_hand(refund) if stuck else why_not_proven(refund)) if may(user, Action.PAY_BY_HAND) else "",
-        proof=_proof(refund),
+        proof=_proof(refund, whole=may(user, Action.PAY_BY_HAND)),
     )
 
 
-def _proof(refund: Refund) -> list[tuple[str, str]]:
+def _proof(refund: Refund, *, whole: bool) -> list[tuple[str, str]]:
+    """Return how it was paid by hand; a code of store credit is `whole` for those who may give such, because it pays."""
     told = refund.proof or {}
     if not told:
         return []
+    reference = str(told.get("reference", ""))
     rows = [
         (_("Paid"), str(dict(METHODS).get(str(told.get("method", "")), ""))),
-        (_("Reference"), str(told.get("reference", ""))),
+        (_("Reference"), reference if whole or told.get("method") != "store_credit" else f"… {code_end(reference)}"),
         (_("Day"), str(told.get("paid_on", ""))),
         (_("By"), str(told.get("by_label", ""))),
         (_("Note"), str(told.get("note", ""))),

@@ -11,8 +11,10 @@ from refund_plugin.events.models import Event
 from refund_plugin.gateways.base import AnswerKind, GatewayAnswer
 from refund_plugin.refunds.models import Refund
 from refund_plugin.refunds.outcomes import record_answer
+from refund_plugin.refunds.queries import case as case_of
 from refund_plugin.refunds.review import approve_request
 from refund_plugin.refunds.states import RefundState
+from refund_plugin.refunds.timeline import timeline
 from refund_plugin.staff.refund_verbs import REFUND_VERBS
 from refund_plugin.staff.verbs import seen_stamp
 from tests.staff.conftest import ALL
@@ -72,6 +74,16 @@ def test_somebody_claims_pays_and_records_it_on_the_case_page(refund, payer):
     assert refund.state == RefundState.MANUAL_PAID and "€18.20 is recorded as paid." in told
     assert "Transfer 4711" in told and "Paid by a person" in told and "On the phone." in told
     assert offered(payer, refund) == ["bounced"]
+
+
+def test_who_may_only_look_does_not_read_the_code_of_store_credit(refund, payer, staff):
+    code = "TD2Y-PAZC-4HEQ"
+    press(payer, "claim", refund)
+    press(payer, "proof", refund, method="store_credit", reference=code, paid_on=clock.now().date().isoformat())
+
+    assert code in page_of(payer, refund)
+    assert code not in page_of(staff, refund) and "… 4HEQ" in page_of(staff, refund)
+    assert code not in str(timeline(case_of(refund.request_id), for_staff=True))  # programs read this one too
 
 
 def test_a_payment_that_came_back_can_be_sent_again_paid_again_or_given_up(refund, payer):

@@ -25,9 +25,9 @@ from refund_plugin.saleor.errors import SaleorError, SaleorPermissionDenied
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor_app.manifest import manifest_for
 from refund_plugin.saleor_app.store_credit import can_be_credit, give_store_credit
-from refund_plugin.stores.base import RefundStands
+from refund_plugin.stores.base import CreditKind, CreditTold, RefundStands
 from refund_plugin.stores.models import Store
-from refund_plugin.stores.saleor_credit import issue_voucher
+from refund_plugin.stores.saleor_credit import issue
 from tests.factories import EBOOK, make_purchase, publish_policy
 from tests.saleor.dashboard.conftest import Panel
 from tests.saleor.standin.traps import Fault
@@ -184,6 +184,8 @@ def test_staff_approve_a_request_as_a_gift_card_in_the_dashboard(case, installed
     (card,) = saleor.world.gift_cards.values()
     assert "is given as store credit" in done.text and card.code in done.text
     assert sent_money() == 0
+    looked = open_case(case, installed, saleor, "MANAGE_ORDERS", "HANDLE_PAYMENTS").text
+    assert card.code not in looked and f"ends in {card.code[-4:]}" in looked  # who may not issue such may not spend it either
 
 
 def test_without_the_persons_own_permission_a_forged_field_gives_no_card(case, installed, saleor):
@@ -211,7 +213,19 @@ def test_a_voucher_for_one_order_is_listed_in_the_orders_channel_and_finished_af
 @pytest.mark.parametrize("kind", ["voucher"])
 def test_a_voucher_in_a_channel_that_is_not_there_is_refused(case, installed, saleor):
     with pytest.raises(WrongState, match="no channel"):
-        issue_voucher(client_for(installed.row.slug), code="K", worth=10, currency="EUR", name="R-1", channel="nowhere")
+        issue(
+            client_for(installed.row.slug),
+            CreditTold(
+                store=installed.row.slug,
+                kind=CreditKind.VOUCHER,
+                code="K",
+                worth=10,
+                currency="EUR",
+                name="R-1",
+                channel="nowhere",
+                timezone="UTC",
+            ),
+        )
     assert not saleor.world.vouchers
 
 
