@@ -18,16 +18,17 @@ from django.utils.translation import gettext as _
 
 from refund_plugin.actor import Action, Actor
 from refund_plugin.errors import NotFound, WrongState
+from refund_plugin.orders.models import SALEOR_CUSTOMER
 from refund_plugin.refunds.authority import check_may
 from refund_plugin.refunds.manual.services import ISSUING, check_may_prove, claim_by_hand, give_proof, note_credit, why_not_by_hand
-from refund_plugin.refunds.models import Refund
+from refund_plugin.refunds.models import Refund, RefundRequest
 from refund_plugin.refunds.states import RefundState
 from refund_plugin.saleor.client import client_for
 from refund_plugin.saleor.errors import SaleorError
 from refund_plugin.saleor.models import SaleorInstallation
-from refund_plugin.stores.base import CreditKind
+from refund_plugin.stores.base import CreditKind, CreditTold
 from refund_plugin.stores.codes import readable_code
-from refund_plugin.stores.saleor_credit import issue_gift_card, issue_voucher, kind_of_credit
+from refund_plugin.stores.saleor_credit import issue, kind_of_credit
 
 CREATIONS, AFTER_CREATION = frozenset({"GiftCardCreate", "VoucherCreate"}), frozenset({"VoucherChannelListingUpdate"})
 CALL_SECONDS = 10.0
@@ -62,8 +63,7 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
     check_may(request=refund.request, by=by, action=Action.PAY_BY_HAND)
     if refund.state == RefundState.MANUAL_PAID and (refund.proof or {}).get("method") == "store_credit":
         return refund
-    asked, purchase = refund.request, refund.request.purchase
-    installation = SaleorInstallation.objects.filter(slug=refund.store.slug, is_active=True).first()
+    asked, installation = refund.request, SaleorInstallation.objects.filter(slug=refund.store.slug, is_active=True).first()
     kind = kind_of_credit(installation, "store_credit") if installation else None
     if not kind:
         raise WrongState(_("This store gives no store credit."))
@@ -77,17 +77,28 @@ def give_store_credit(*, refund_id: UUID, by: Actor, now: datetime) -> Refund:
     note_credit(refund_id=refund.pk, by=by, reference=code)
     try:
         client = client_for(refund.store.slug, timeout_seconds=CALL_SECONDS)
-        if kind == CreditKind.GIFT_CARD:
-            customer = str(purchase.metadata.get("saleor_customer") or "")
-            issue_gift_card(client, code=code, amount=refund.amount, note=asked.reference, customer=customer)
-        else:
-            issue_voucher(client, code=code, worth=refund.amount, currency=refund.currency, name=asked.reference, channel=purchase.channel)
+        issue(client, _described(refund, asked, kind=kind, code=code))
     except (SaleorError, WrongState) as error:
         if _is_surely_not_issued(error, was_tried=bool(noted)):
             note_credit(refund_id=refund.pk, by=by, reference="")
         raise
     today = now.astimezone(ZoneInfo(refund.store.timezone)).date()
     return give_proof(refund_id=refund.pk, by=by, method="store_credit", reference=code, paid_on=today, now=now)
+
+
+def _described(refund: Refund, asked: RefundRequest, *, kind: CreditKind, code: str) -> CreditTold:
+    purchase = asked.purchase
+    return CreditTold(
+        store=refund.store.slug,
+        kind=kind,
+        code=code,
+        worth=refund.amount,
+        currency=refund.currency,
+        name=asked.reference,
+        channel=purchase.channel,
+        store_customer_id=str(purchase.metadata.get(SALEOR_CUSTOMER) or ""),
+        timezone=refund.store.timezone,
+    )
 
 
 def new_code(key: str) -> str:

@@ -115,7 +115,7 @@ class CreditTold:
         name: what the store's staff find it by: the request's reference.
         channel: the store's own name of the part that the purchase was made in; "" where it has none.
         store_customer_id: the store's own id of the customer; "" where it is not known.
-        ends_at: UTC; the last moment in which it can be used.
+        ends_at: UTC; the last moment in which it can be used. None for what lasts.
         timezone: IANA name of the store's, for stores that only know days.
     """
 
@@ -127,7 +127,7 @@ class CreditTold:
     name: str
     channel: str = ""
     store_customer_id: str = ""
-    ends_at: datetime
+    ends_at: datetime | None = None
     timezone: str
 
 

@@ -5,7 +5,6 @@ Saleor takes no code twice. So after an answer that got lost the code is looked 
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -31,93 +30,53 @@ def kind_of_credit(installation: SaleorInstallation, option: Literal["store_cred
 
 
 def issue(client: SaleorClient, told: CreditTold) -> None:
-    """Issue what is described, unless it was issued before.
+    """Issue what is described, unless it was issued before; what was begun with its code is finished.
 
     Raises:
         SaleorError: not issued, or nobody knows.
         WrongState: there is no such channel in its currency, or it is no gift card's worth.
     """
     if told.kind == CreditKind.VOUCHER:
-        issue_voucher(
-            client,
-            code=told.code,
-            worth=told.worth,
-            currency=told.currency,
-            name=told.name,
-            channel=told.channel,
-            ends_at=told.ends_at,
-        )
-        return
+        _issue_voucher(client, told)
+    else:
+        _issue_gift_card(client, told)
+
+
+def _issue_gift_card(client: SaleorClient, told: CreditTold) -> None:
+    """Issue a gift card; a known customer alone may use it (3.23), else whoever has the code."""
     if not isinstance(told.worth, Money):
         raise WrongState(_("A gift card has an amount."))
-    issue_gift_card(
-        client,
-        code=told.code,
-        amount=told.worth,
-        note=told.name,
-        customer=told.store_customer_id,
-        ends_at=told.ends_at,
-        timezone=told.timezone,
-    )
-
-
-def issue_gift_card(
-    client: SaleorClient,
-    *,
-    code: str,
-    amount: Money,
-    note: str,
-    customer: str = "",
-    ends_at: datetime | None = None,
-    timezone: str = "UTC",
-) -> None:
-    """Issue a gift card with this code, unless it was issued before.
-
-    Args:
-        code: one for each card, for good.
-        customer: Saleor's id of the account that alone may use it (3.23); "" for whoever has the code.
-        ends_at: UTC; Saleor knows the day only, which is the store's. None for a card that lasts.
-        timezone: IANA name of the store's.
-    """
-    if credit.find_gift_card(client, code=code):
+    if credit.find_gift_card(client, code=told.code):
         return
     try:
         credit.create_gift_card(
             client,
-            code=code,
-            amount=amount.decimal,
-            currency=amount.currency,
-            note=note,
-            assigned_to=customer,
-            expires_on=ends_at.astimezone(ZoneInfo(timezone)).date() if ends_at else None,
+            code=told.code,
+            amount=told.worth.decimal,
+            currency=told.worth.currency,
+            note=told.name,
+            assigned_to=told.store_customer_id,
+            expires_on=told.ends_at.astimezone(ZoneInfo(told.timezone)).date() if told.ends_at else None,
         )
     except SaleorRefused as error:
         if error.saleor_code not in TAKEN:
             raise
 
 
-def issue_voucher(
-    client: SaleorClient, *, code: str, worth: Money | int, currency: str, name: str, channel: str, ends_at: datetime | None = None
-) -> None:
-    """Issue a voucher for one order in one channel, or finish the one that was begun with this code.
-
-    Args:
-        worth: an amount in `currency`, or whole percent.
-        ends_at: UTC; None for one that lasts.
-    Raises:
-        WrongState: there is no such channel in the currency.
-    """
-    listed = [each for each in api.read_channels(client) if each.slug == channel and each.currency == currency]
+def _issue_voucher(client: SaleorClient, told: CreditTold) -> None:
+    """Issue a voucher for one order in one channel, in which alone it is good."""
+    listed = [each for each in api.read_channels(client) if (each.slug, each.currency) == (told.channel, told.currency)]
     if not listed:
-        raise WrongState(_("Saleor has no channel “%(channel)s” in %(currency)s.") % {"channel": channel, "currency": currency})
-    value_type: Literal["FIXED", "PERCENTAGE"] = "FIXED" if isinstance(worth, Money) else "PERCENTAGE"
-    found = credit.find_voucher(client, code=code)
+        missing = {"channel": told.channel, "currency": told.currency}
+        raise WrongState(_("Saleor has no channel “%(channel)s” in %(currency)s.") % missing)
+    found = credit.find_voucher(client, code=told.code)
     if found is None:
+        value_type: Literal["FIXED", "PERCENTAGE"] = "FIXED" if isinstance(told.worth, Money) else "PERCENTAGE"
         try:
-            found = credit.create_voucher(client, code=code, name=name, value_type=value_type, end_date=ends_at)
+            found = credit.create_voucher(client, code=told.code, name=told.name, value_type=value_type, end_date=told.ends_at)
         except SaleorRefused as error:
-            found = credit.find_voucher(client, code=code) if error.saleor_code in TAKEN else None
+            found = credit.find_voucher(client, code=told.code) if error.saleor_code in TAKEN else None
             if found is None:
                 raise
-    value = worth.decimal if isinstance(worth, Money) else Decimal(worth)
+    value = told.worth.decimal if isinstance(told.worth, Money) else Decimal(told.worth)
     credit.list_voucher(client, voucher_id=found.id, channel_id=listed[0].id, value=value)
