@@ -130,7 +130,7 @@ def _show(
         "may_approve": is_open and Action.APPROVE in actions,
         "may_decline": is_open and Action.DECLINE in actions,
         "may_ask": is_open and Action.ASK_EVIDENCE in actions and RequestState.NEEDS_EVIDENCE in REQUEST_TRANSITIONS[found.state],
-        "incentive": incentive_form(visit, found, sent) if visit.incentive else None,
+        "incentive": incentive_form(visit, found, sent),
         "waiting": [each for each in found.incentives.all() if visit.incentive and each.state == IncentiveState.WAITING],
         "lacks_send": is_open and Action.APPROVE not in actions,
         "opened": sent.get("step", "") if sent else "",

@@ -35,7 +35,9 @@ PERCENT = "percent"
 class GiveForm(SeenForm):
     """What it is worth, how long it lasts, and why."""
 
-    worth = forms.DecimalField(min_value=0, max_digits=16, widget=forms.TextInput(attrs={"inputmode": "decimal"}))
+    worth = forms.DecimalField(
+        label=gettext_lazy("Worth"), min_value=0, max_digits=16, widget=forms.TextInput(attrs={"inputmode": "decimal"})
+    )
     unit = forms.ChoiceField(label=gettext_lazy("In"))
     days = forms.IntegerField(
         label=gettext_lazy("Good for, in days"),
@@ -62,7 +64,6 @@ class GiveForm(SeenForm):
         super().__init__(*args, **kwargs)
         self.currency = currency
         most = {"amount": formatter.money(most_amount(currency)), "percent": formatter.percent(most_percent())}
-        self.fields["worth"].label = _("Worth")
         if kind == CreditKind.VOUCHER:
             self.fields["unit"].choices = [(currency, currency), (PERCENT, _("percent off one order"))]  # type: ignore[attr-defined]
             self.fields["worth"].help_text = _("Up to %(amount)s, or %(percent)s off one order.") % most
