@@ -1,6 +1,7 @@
 """Make the calls of many claims at the same time, each at the instant the account's rate limit gave it.
 
-Threads only talk to the gateway; the database belongs to the thread that drives. Answers are recorded as they come, in groups.
+Threads only make calls: what is claimed and recorded is the driving thread's, and a connection that an adapter opened to look something
+up is closed behind the call. Answers are recorded as they come, in groups.
 """
 
 from __future__ import annotations
