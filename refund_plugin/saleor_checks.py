@@ -14,9 +14,11 @@ from wagtail.models import Site
 
 from refund_plugin.checks import Configs, check_settings, has_tables
 from refund_plugin.conf import settings
+from refund_plugin.policies.models import Policy
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import CREDIT_OPTIONS, OPTIONS, STORE_CREDIT, allowed_options, is_secure, normalised, site_of, slug_for
 from refund_plugin.saleor_app.sites import site_named
+from refund_plugin.stores.models import Store
 
 
 @register("refund_plugin")
@@ -119,4 +121,19 @@ def check_installations(app_configs: Configs, databases: Sequence[str] | None = 
         Warning(f'The App is installed in {address}, which REFUND_PLUGIN["SALEOR"] does not name.', hint=hint, id="refund_plugin.W012")
         for address in addresses
         if allowed_options(address) is None
+    ]
+
+
+@register("refund_plugin", "database")
+def check_pages(app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W014: no page of the site is about a Saleor's store, so none can be its policy."""
+    if check_settings(None) or not databases or not has_tables(SaleorInstallation, Store, Policy):
+        return []
+    slugs = SaleorInstallation.objects.filter(is_active=True).exclude(slug=settings().store).values("slug")
+    hint = 'Set REFUND_PLUGIN["STORE"] to its slug if it is your only shop; else give its Saleor the option "site". See docs/saleor.md.'
+    return [
+        Warning(f'The store "{slug}" of a Saleor has no policy, and no Wagtail site to publish one on.', hint=hint, id="refund_plugin.W014")
+        for slug in Store.objects.filter(slug__in=slugs, wagtail_site_id=None, policies=None)
+        .order_by("slug")
+        .values_list("slug", flat=True)
     ]

@@ -11,8 +11,10 @@ from refund_plugin import saleor_checks
 from refund_plugin.clock import now
 from refund_plugin.saleor.models import SaleorInstallation
 from refund_plugin.saleor.options import OPTIONS
+from refund_plugin.stores.models import Store
 from tests.documented import ROOT
-from tests.saleor.app.conftest import make_site
+from tests.factories import publish_policy
+from tests.saleor.app.conftest import install, make_site
 from tests.test_checks import STRIPE, told
 
 pytestmark = pytest.mark.django_db
@@ -157,4 +159,20 @@ def test_an_installed_saleor_that_the_settings_forgot_is_told(settings):
     settings.REFUND_PLUGIN = saleor({}, "https://other.example/graphql/")
     assert API in told()["W012"]
     SaleorInstallation.objects.update(is_active=False)
+    assert numbers() == set()
+
+
+def test_a_saleor_s_store_that_no_page_can_be_about_is_told_until_it_has_a_policy_or_a_site(settings):
+    settings.REFUND_PLUGIN = saleor({})
+    install(API, slug="shop-example")
+    store = Store.objects.get(slug="shop-example")
+    assert "shop-example" in told()["W014"]
+
+    settings.REFUND_PLUGIN = saleor({}, STORE="shop-example")
+    assert numbers() == set()
+    settings.REFUND_PLUGIN = saleor({})
+    Store.objects.filter(pk=store.pk).update(wagtail_site_id=make_site("books.example").pk)
+    assert numbers() == set()
+    Store.objects.filter(pk=store.pk).update(wagtail_site_id=None)
+    publish_policy(store=store)
     assert numbers() == set()
