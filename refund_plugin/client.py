@@ -297,7 +297,8 @@ class RefundClient:
 
     def _call(self, name: str, **variables: object) -> Any:
         operation = GraphQLRequest(documents.operation(f"storefront/{name}"), variable_values=variables, operation_name=name)
-        transport = RequestsHTTPTransport(self._url, headers=self._headers, timeout=self._timeout)
+        # no redirect: it could carry the tokens in our headers to another host
+        transport = RequestsHTTPTransport(self._url, headers=self._headers, timeout=self._timeout, allow_redirects=False)
         client = Client(transport=transport, fetch_schema_from_transport=False)
         try:
             answer = client.execute(operation)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -123,6 +125,29 @@ def test_a_wrong_argument_is_told(client):
     with pytest.raises(RefundClientError) as told:
         client.request_refund("1", "ada@example.com", lines={"x": 1}, reason="no such reason")
     assert "RefundReason" in told.value.message
+
+
+def test_no_redirect_carries_the_tokens_elsewhere():
+    heard = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append(self.path)
+            self.send_response(307)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RefundClientError) as told:
+            RefundClient(f"http://127.0.0.1:{server.server_port}/", token="rpt_1_x").quote("1", "ada@example.com")
+        server.shutdown()
+    assert (told.value.code, heard) == ("UNREACHABLE", ["/"])
 
 
 def test_a_shop_that_does_not_answer_is_told_apart():
