@@ -291,7 +291,7 @@ def _consent_confirmation(event: Event, customer: Customer, request: RefundReque
         quote=consent.wording,
         rows=((_("Order"), number), *about, (_("Agreed"), given)),
         link_text=_("Withdraw from contract here"),
-        link_url=absolute_url(reverse("refund_plugin:withdraw_start")),
+        link_url=absolute_url(reverse("refund_plugin:withdraw_start"), store=customer.store),
     )
 
 

@@ -13,6 +13,7 @@ from refund_plugin.conf import settings
 from refund_plugin.errors import NotFound
 from refund_plugin.orders.models import Customer
 from refund_plugin.refunds.models import RefundRequest
+from refund_plugin.stores.models import Store
 
 LIST_MAX_AGE = timedelta(days=2)
 _SEPARATOR = "."
@@ -75,11 +76,16 @@ def customer_by_token(token: str) -> Customer:
     return customer
 
 
-def absolute_url(path: str) -> str:
-    """Return `path` with the public scheme and host: `PUBLIC_URL`, else the default Wagtail site's."""
-    base = settings().public_url
+def absolute_url(path: str, *, store: Store | None = None) -> str:
+    """Return `path` with the public scheme and host: `PUBLIC_URL`, else the default Wagtail site's.
+
+    Args:
+        store: whose page it has to be: that of its own Wagtail site then, where it has one.
+    """
+    site = Site.objects.filter(pk=store.wagtail_site_id).first() if store and store.wagtail_site_id else None
+    base = "" if site else settings().public_url
     if not base:
-        site = Site.objects.filter(is_default_site=True).first()
+        site = site or Site.objects.filter(is_default_site=True).first()
         base = site.root_url if site else ""
     return base.rstrip("/") + path
 

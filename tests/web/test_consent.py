@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bs4 import BeautifulSoup
 from django.template import Context, Template
+from wagtail.models import Locale, Page, Site
 
 from refund_plugin import clock, content
 from refund_plugin.content import Wording
@@ -12,6 +13,7 @@ from refund_plugin.events.services import deliver_due
 from refund_plugin.messaging.models import Message
 from refund_plugin.models import Consent, ConsentConfirmation
 from refund_plugin.policies.consent import consents_of
+from refund_plugin.stores.models import Store
 from refund_plugin.web.consent import ConsentForm, record_checkout_consent
 from tests.factories import COURSE, EBOOK
 from tests.web.conftest import buy
@@ -117,6 +119,22 @@ def test_the_mail_with_the_wording_makes_it_proof_and_is_sent_once(policy, mailo
         assert "I know that I lose my right to withdraw when I begin to use it." in text and "/refunds/withdraw/" in text
     assert ConsentConfirmation.objects.get().confirmed_at == Message.objects.get(kind="consent_confirmation").sent_at
     assert consents_of([line.pk]) == {line.pk: True}
+
+
+def test_the_mail_leads_to_where_the_store_s_own_site_takes_withdrawals(policy, mailoutbox, settings):
+    settings.REFUND_PLUGIN = settings.REFUND_PLUGIN | {"PUBLIC_URL": "https://first.example"}
+    locale, _made = Locale.objects.get_or_create(language_code="en")
+    root = Page.objects.filter(depth=1).first() or Page.add_root(title="Root", slug="root", locale=locale)
+    site = Site.objects.create(hostname="second.example", port=443, root_page=root)
+    purchase = buy(EBOOK)
+    for owned_site in (None, site.pk):
+        Store.objects.filter(pk=purchase.store_id).update(wagtail_site_id=owned_site)
+        record_checkout_consent(form=ConsentForm(sent()), purchase=purchase, now=clock.now())
+        deliver_due()
+        purchase = buy(EBOOK)
+    first, second = mailoutbox
+    assert "https://first.example/refunds/withdraw/" in first.body
+    assert "https://second.example/refunds/withdraw/" in second.body
 
 
 def test_while_the_mail_server_takes_nothing_nothing_is_proven(policy, monkeypatch):
