@@ -90,7 +90,9 @@ class SaleorPermissionDenied(SaleorError):
 
     def _told(self) -> str:
         if not self.permissions:
-            return str(_("Saleor does not let the refund App do this. Install the App again so that it gets its permissions."))
+            return str(
+                _("Saleor does not let the refund App do this. Remove it there and install it again, so that it gets its permissions.")
+            )
         missing = ", ".join(self.permissions)
         return str(
             _("The refund App lacks a permission in Saleor: %(permissions)s. Grant it there under Extensions, or install the App again.")

@@ -91,7 +91,7 @@ def look_at_deliveries(installation: SaleorInstallation) -> list[str]:
     ]
     delivered = {event for webhook in webhooks if webhook.is_active for event in webhook.events}
     if not problems and (missing := sorted(EVENTS - delivered)):
-        told = _("Saleor does not deliver %(events)s. Install the App again, so that it reads the manifest anew.")
+        told = _("Saleor does not deliver %(events)s. Remove the App there and install it again, so that it reads the manifest anew.")
         problems = [told % {"events": ", ".join(missing)}]
     if open_to_others := keep_webhook_secret(installation):
         told = _("Another App of this Saleor could imitate its events, because they do not carry our secret: %(why)s")

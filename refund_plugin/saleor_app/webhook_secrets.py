@@ -58,7 +58,7 @@ def keep_webhook_secret(installation: SaleorInstallation) -> str:
         logger.warning("the webhooks of %s could not be given their secret: %s", installation.slug, error)
         return str(error.message)
     if not ours:
-        return _("Saleor has no webhook of the refund App. Install the App again, so that it reads the manifest anew.")
+        return _("Saleor has no webhook of the refund App. Remove the App there and install it again, so that it reads the manifest anew.")
     if note_secret_set(installation, now=clock.now()):
         logger.info("%s sends the secret along with our webhooks; soon nothing is believed without it", installation.slug)
     elif bare:
