@@ -1,8 +1,8 @@
 """Run every check and every test, with servers of our own: `make test`.
 
 Order: formatting, types, import contracts, migrations, schema; then the suite on SQLite with the embedded broker and, at the
-same time, what depends on the database on PostgreSQL with Redis; then what starts many processes itself and wants the machine
-for itself. A failed step does not stop the ones after it. Whatever was started is ended, also on Ctrl-C and TERM.
+same time, what depends on the database on PostgreSQL with Redis; then what starts many processes itself, in two runs beside each
+other. A failed step does not stop the ones after it. Whatever was started is ended, also on Ctrl-C and TERM.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from tests.services import postgres_folder, private_services
 
@@ -114,10 +115,25 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def run_checks(outcome: Outcome, environment: dict[str, str]) -> None:
-    """Run what needs no server."""
+    """Run what needs no server; mypy beside the rest, because it takes as long as all of it."""
+    with tempfile.TemporaryFile() as said:
+        mypy = subprocess.Popen(
+            [BINARIES / "mypy"], cwd=ROOT, env={**os.environ, **environment}, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            _run_short_checks(outcome, environment)
+            status = mypy.wait()
+        except BaseException:
+            _end_group(mypy)
+            raise
+        _show("mypy", said)
+    if status:
+        outcome.failed_steps.append("mypy")
+
+
+def _run_short_checks(outcome: Outcome, environment: dict[str, str]) -> None:
     run_step("ruff check", [BINARIES / "ruff", "check", "."], outcome)
     run_step("ruff format", [BINARIES / "ruff", "format", "--check", "."], outcome)
-    run_step("mypy", [BINARIES / "mypy"], outcome, environment)
     run_step("import contracts", [BINARIES / "lint-imports", "--no-logo", "--config", "setup.cfg"], outcome)
     run_step("system checks", [*MANAGE, "check"], outcome, environment)
     run_step("migrations are complete", [*MANAGE, "makemigrations", "--check", "--dry-run"], outcome, environment)
@@ -126,11 +142,12 @@ def run_checks(outcome: Outcome, environment: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of pytest: what it is called, which tests it takes, and the environment it needs."""
+    """One run of pytest: what it is called, which tests it takes, the environment it needs, and how its tables are made."""
 
     name: str
     marks: str
     environment: dict[str, str]
+    migrated: bool = True
 
 
 def run_pytest(runs: Sequence[Run], arguments: Sequence[str], outcome: Outcome) -> None:
@@ -144,7 +161,8 @@ def run_pytest(runs: Sequence[Run], arguments: Sequence[str], outcome: Outcome) 
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for run, report, said in zip(runs, reports, (None, *beside), strict=True):
-                command = [sys.executable, "-m", "pytest", f"--junitxml={report.name}", "-m", run.marks, *arguments]
+                tables = [] if run.migrated else ["--no-migrations"]
+                command = [sys.executable, "-m", "pytest", f"--junitxml={report.name}", "-m", run.marks, *tables, *arguments]
                 environment = {**os.environ, **run.environment}
                 processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True))
             for run, process in zip(runs, processes, strict=True):
@@ -155,12 +173,17 @@ def run_pytest(runs: Sequence[Run], arguments: Sequence[str], outcome: Outcome) 
                 _end_group(process)
             raise
         for run, said in zip(runs[1:], beside, strict=True):
-            said.seek(0)
-            print(f"\n=== {run.name}", flush=True)
-            sys.stdout.buffer.write(said.read())
-            sys.stdout.flush()
+            _show(run.name, said)
         for report in reports:
             _count(Path(report.name).read_bytes(), outcome)
+
+
+def _show(name: str, said: IO[bytes]) -> None:
+    """Show what something said that ran beside what was shown live."""
+    said.seek(0)
+    print(f"\n=== {name}", flush=True)
+    sys.stdout.buffer.write(said.read())
+    sys.stdout.flush()
 
 
 def _count(content: bytes, outcome: Outcome) -> None:
@@ -202,10 +225,14 @@ def main() -> int:
                 if not ensure_programs():
                     return 2
                 servers = cleaning.enter_context(private_services())
-                sqlite = Run("tests on SQLite with the embedded broker", "not alone", plain)
-                postgres = Run("tests on PostgreSQL with Redis", "not database_independent", {**plain, **servers})
+                sqlite = Run("tests on SQLite with the embedded broker", "not alone and not packaging", plain)
+                on_servers = {**plain, **servers}
+                postgres = Run("tests on PostgreSQL with Redis, and of the package", "not database_independent or packaging", on_servers)
                 run_pytest([sqlite, postgres], for_pytest, outcome)
-                run_pytest([Run("tests that start many processes", "alone", plain)], for_pytest, outcome)
+                shop = Run("tests of the running shop, in a browser", "alone and not faults and not bench", plain, migrated=False)
+                beside = {**plain, "SHOP_STATE_DIR": str(Path(state) / "beside")}  # a database of its own
+                broken = Run("tests that break and measure", "alone and (faults or bench)", beside, migrated=False)
+                run_pytest([shop, broken], for_pytest, outcome)
     except Stopped as stopped:
         print(f"\nStopped by {stopped}; everything that was started has been ended.", file=sys.stderr)
         return 130
