@@ -92,7 +92,8 @@ def picture() -> Picture:
 
 
 def check_accessible(page: Page) -> None:
-    """Run axe on the page as it stands once nothing moves, and check that nothing sticks out sideways."""
+    """Run axe on the page as it stands once it is there and nothing moves, and check that nothing sticks out sideways."""
+    page.wait_for_load_state()  # a link's click returns when the next document has begun
     page.evaluate(STILL)
     results = Axe().run(page, options={"runOnly": {"type": "tag", "values": STANDARDS}})
     assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
